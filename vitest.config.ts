@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    // Starts the PostgreSQL that the storage tests share.
+    globalSetup: ['test/support/global-setup.ts'],
+    // The summary comes last: its one line is what a reader or a script looks for.
+    reporters: ['default', './test/support/summary-reporter.ts'],
+    // Forks, because tests start servers and handle signals; two, because each may run a Prometheus of its own.
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 120_000,
+  },
+});
