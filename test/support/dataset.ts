@@ -182,14 +182,14 @@ function expositionText(families: Family[]): string {
 }
 
 function pushSamples(lines: string[], series: Series, timestamp: (t: number) => string): void {
-  const labels = Object.entries(series.labels).map(([name, value]) => `${name}="${escape(value)}"`);
+  const labels = Object.entries(series.labels).map(([name, value]) => `${name}="${escaped(value)}"`);
   const head = `${series.name}{${labels.join(',')}}`;
   series.values.forEach((value, t) => {
     if (value !== null) lines.push(`${head} ${valueText(value)} ${timestamp(t)}`);
   });
 }
 
-function escape(text: string): string {
+function escaped(text: string): string {
   return text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 }
 

@@ -101,12 +101,12 @@ async function writeWebConfig({ tls, basicAuthUsers }: WebConfig, dir: string): 
   const config: Record<string, unknown> = {};
   if (basicAuthUsers) {
     const users = Object.entries(basicAuthUsers).map(async ([name, password]) => [name, await bcrypt(password)]);
-    config['basic_auth_users'] = Object.fromEntries(await Promise.all(users));
+    config.basic_auth_users = Object.fromEntries(await Promise.all(users));
   }
   if (tls) {
     const files = { ca: join(dir, 'ca.pem'), cert: join(dir, 'cert.pem'), key: join(dir, 'key.pem') };
     await Promise.all([writeFile(files.ca, tls.ca), writeFile(files.cert, tls.cert), writeFile(files.key, tls.key)]);
-    config['tls_server_config'] = {
+    config.tls_server_config = {
       cert_file: files.cert,
       key_file: files.key,
       ...(tls.client ? { client_auth_type: 'RequireAndVerifyClientCert', client_ca_file: files.ca } : {}),
