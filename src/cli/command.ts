@@ -2,7 +2,7 @@
  * How a command of the command line is written. `src/cli/<name>.ts` exports
  *
  *     export const register: RegisterCommand = (program) => {
- *       addSettingsOptions(program.command('migrate').description('bring the database up to date'))
+ *       addSettingsOptions(program.command('migrate').description('bring the database up to date'), 'storage')
  *         .action(async (_options, command: Command) => {
  *           const settings = await settingsOf(command);
  *           const { openDatabase } = await import('../storage/database.ts');
@@ -18,6 +18,8 @@
  * `UsageError` (exit 2); a check that found problems sets `process.exitCode = exitCodes.problems`.
  */
 import type { Command } from 'commander';
+import { flagName, keys } from '../config/schema.ts';
+import type { Settings } from '../config/settings.ts';
 
 /** Adds one command, with its verbs, to the program. */
 export type RegisterCommand = (program: Command) => void;
@@ -33,4 +35,34 @@ export class UsageError extends Error {
 /** A line for the person at the terminal, on stderr. */
 export function note(line: string): void {
   process.stderr.write(`${line}\n`);
+}
+
+/**
+ * Gives a command the flags of the settings: all of them, or those that matter to a command which only works on the
+ * database. `settingsOf` reads them.
+ */
+export function addSettingsOptions(command: Command, which: 'all' | 'storage'): Command {
+  command.option('--config <file>', 'configuration file (default: promgate.yml, where there is one)');
+  for (const key of keys) {
+    if (which === 'storage' && !key.storage) continue;
+    // The first sentence says what it is; the rest stands in docs/configuration.md.
+    const text = key.meaning.replaceAll('`', '').replace(/\.( .*)?$/, '');
+    const hint = key.default === '' ? '' : ` (default: ${key.default})`;
+    const flag = `--${flagName(key.path)} <value>`;
+    if (key.list) command.option(flag, `${text}${hint}`, append);
+    else if (!key.noFlag) command.option(flag, `${text}${hint}`);
+    if (key.secret) command.option(`--${flagName(`${key.path}_file`)} <file>`, `file that holds ${key.path}`);
+  }
+  return command;
+}
+
+/** A flag that may be repeated, or hold several values apart by commas. */
+function append(value: string, previous: string | undefined): string {
+  return previous === undefined ? value : `${previous},${value}`;
+}
+
+/** The settings for a command with `addSettingsOptions`. Throws `ConfigError` with every problem. */
+export async function settingsOf(command: Command): Promise<Settings> {
+  const { loadSettings } = await import('../config/settings.ts');
+  return loadSettings({ flags: command.opts(), env: process.env, cwd: process.cwd() });
 }

@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
+import type { ConfigProblem } from './problems.ts';
+import { keys, pathsOf } from './schema.ts';
+import { didYouMean } from './suggest.ts';
+
+/** The text of one value and where it stood, before anything is known of its meaning. */
+export interface RawValue {
+  readonly text: string;
+  readonly source: string;
+  readonly line?: number;
+  /** Directory that relative paths start from. */
+  readonly baseDir: string;
+}
+
+const listPaths = new Set(keys.filter((key) => key.list).map((key) => key.path));
+const knownPaths = keys.flatMap(pathsOf);
+const sections = new Set(knownPaths.filter((path) => path.includes('.')).map((path) => path.slice(0, path.indexOf('.'))));
+
+/** Why a file cannot be read, in words. */
+export function readFailure(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EACCES') return 'this user may not read it';
+  if (code === 'EISDIR') return 'it is a directory';
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Reads a YAML configuration file flat: dotted path → text of the value. Whatever is no known key with a plain value goes
+ * to `problems`. `name` is how the user calls the file, `askedBy` the flag or variable that names it.
+ */
+export function readConfigFile(file: string, name: string, askedBy: string, problems: ConfigProblem[]): Map<string, RawValue> {
+  const values = new Map<string, RawValue>();
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    problems.push({ source: askedBy, path: '', message: `cannot read "${name}": ${readFailure(error)}` });
+    return values;
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const complain = (node: { range?: readonly number[] | null } | null, path: string, message: string): void => {
+    problems.push({ source: name, path, line: lines.linePos(node?.range?.[0] ?? 0).line, message });
+  };
+  for (const error of [...document.errors, ...document.warnings]) {
+    problems.push({ source: name, path: '', line: lines.linePos(error.pos[0]).line, message: error.message });
+  }
+  // What stands in a broken document is not what its author meant.
+  if (document.errors.length > 0) return values;
+
+  const follow = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
+  const baseDir = dirname(file);
+
+  const readSection = (map: YAMLMap, prefix: string): void => {
+    for (const pair of map.items) {
+      const keyNode = isScalar(pair.key) ? pair.key : null;
+      const path = `${prefix}${keyNode ? String(keyNode.value) : '?'}`;
+      const value = follow(pair.value);
+      if (prefix === '' && sections.has(path)) {
+        if (isMap(value)) readSection(value, `${path}.`);
+        else if (!isEmpty(value)) complain(keyNode, path, 'holds keys of its own, it has no value');
+      } else if (!knownPaths.includes(path)) {
+        complain(keyNode ?? map, path, `unknown key${didYouMean(path, [...knownPaths, ...sections])}`);
+      } else {
+        const plain = listPaths.has(path) ? listText(value, follow) : scalarText(value);
+        if (plain !== null) {
+          const start = keyNode?.range?.[0] ?? 0;
+          values.set(path, { text: plain, source: name, line: lines.linePos(start).line, baseDir });
+        } else if (isEmpty(value)) complain(keyNode, path, 'has no value; leave the key out for the default');
+        else complain(keyNode, path, listPaths.has(path) ? 'must be a list of plain values' : 'must be one plain value');
+      }
+    }
+  };
+
+  if (isMap(document.contents)) readSection(document.contents, '');
+  else if (document.contents && !isEmpty(document.contents)) {
+    complain(document.contents, '', 'must hold keys with values, such as `listen: 127.0.0.1:9490`');
+  }
+  return values;
+}
+
+function isEmpty(node: unknown): boolean {
+  return node === null || node === undefined || (isScalar(node) && node.value === null);
+}
+
+/** The value as it was written, so that `1_000` or `0x10` is not turned into something else before it is judged. */
+function scalarText(node: unknown): string | null {
+  if (!isScalar(node) || node.value === null) return null;
+  return typeof node.value === 'string' ? node.value : (node.source ?? String(node.value));
+}
+
+function listText(node: unknown, follow: (node: unknown) => unknown): string | null {
+  if (!isSeq<Node>(node)) return scalarText(node);
+  const texts = node.items.map((item) => scalarText(follow(item)));
+  return texts.every((text) => text !== null) ? texts.join(',') : null;
+}

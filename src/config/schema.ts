@@ -1,0 +1,165 @@
+/**
+ * Every setting of the server, once: the flags, the variables, the file's keys and `docs/configuration.md` all come from
+ * this table. Source of the keys and defaults: contract §8.
+ */
+import {
+  baseUrl,
+  databaseUrl,
+  directoryPath,
+  duration,
+  listenAddress,
+  listOf,
+  network,
+  oneOf,
+  origin,
+  positiveInteger,
+  type Reader,
+  secretKey,
+  size,
+} from './values.ts';
+
+export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+
+export interface Key<T> {
+  /** Dotted path in the file. */
+  readonly path: string;
+  /** The default as one would write it. */
+  readonly default: string;
+  /** Of the default, for people, where its text does not say it. */
+  readonly defaultMeaning?: string;
+  readonly meaning: string;
+  /** Several values: a list in the file, commas or repetition elsewhere. */
+  readonly list?: true;
+  /** Never shown, and may also be given as the path of a file that holds it, under the key's name with `_file` added. */
+  readonly secret?: true;
+  /** No flag of its own: every user of the machine could read it in the list of processes. */
+  readonly noFlag?: true;
+  /** Also a flag of the commands that only work on the database. */
+  readonly storage?: true;
+  readonly read: Reader<T>;
+}
+
+function key<T>(definition: Key<T>): Key<T> {
+  return definition;
+}
+
+const minute = 60_000;
+const day = 24 * 60 * minute;
+
+export const schema = {
+  listen: key({
+    path: 'listen',
+    default: '127.0.0.1:9490',
+    meaning: 'Address of the gateway. Port 0 takes any free one.',
+    read: listenAddress,
+  }),
+  opsListen: key({
+    path: 'ops_listen',
+    default: '127.0.0.1:9491',
+    meaning: 'Address of `/metrics`, `/-/healthy` and `/-/ready`, for the people who run Promgate.',
+    read: listenAddress,
+  }),
+  externalUrl: key({
+    path: 'external_url',
+    default: '',
+    defaultMeaning: '`http://localhost:` and the port of `listen`',
+    meaning: 'URL under which clients reach the gateway; may have a path. It stands in the endpoint URLs that are printed.',
+    storage: true,
+    read: baseUrl,
+  }),
+  dataDir: key({
+    path: 'data_dir',
+    default: './data',
+    meaning: 'Directory of the SQLite file and the generated key. Relative: to the configuration file where it is given there.',
+    storage: true,
+    read: directoryPath,
+  }),
+  databaseUrl: key({
+    path: 'database_url',
+    default: '',
+    defaultMeaning: 'empty: SQLite in `data_dir`',
+    meaning: 'PostgreSQL to keep everything in, `postgres://user:password@host:5432/promgate`. A secret.',
+    secret: true,
+    storage: true,
+    read: databaseUrl,
+  }),
+  secretKey: key({
+    path: 'secret_key',
+    default: '',
+    defaultMeaning: 'generated once, in `secret.key` in `data_dir`',
+    meaning: "Encrypts servers' credentials in the database: 32 bytes in base64 (`openssl rand -base64 32`). A secret.",
+    secret: true,
+    noFlag: true,
+    storage: true,
+    read: secretKey,
+  }),
+  timeout: key({
+    path: 'limits.timeout',
+    default: '60s',
+    meaning: 'How long a server may take to answer; over 0, at most `1d`.',
+    // Longer ones would overflow a timer's 32 bits and fire at once.
+    read: duration(1, day, 'over 0 and at most 1d'),
+  }),
+  maxRange: key({
+    path: 'limits.max_range',
+    default: '0',
+    defaultMeaning: '`0`: no limit',
+    meaning: 'Longest time from `start` to `end` of a range query.',
+    read: duration(0, Number.MAX_SAFE_INTEGER, 'of 0 or more'),
+  }),
+  maxPoints: key({
+    path: 'limits.max_points',
+    default: '11000',
+    meaning: "Most points per series of a range query. Prometheus' own limit is the same.",
+    read: positiveInteger,
+  }),
+  maxResponse: key({
+    path: 'limits.max_response',
+    default: '64MiB',
+    meaning: 'Largest answer of a server, as it comes over the network (compressed where it is).',
+    read: size,
+  }),
+  maxQueryBytes: key({
+    path: 'limits.max_query_bytes',
+    default: '128KiB',
+    meaning: 'Longest query, after its variables were put in.',
+    read: size,
+  }),
+  corsOrigins: key({
+    path: 'cors.origins',
+    default: '',
+    defaultMeaning: 'empty: CORS is off',
+    meaning: 'Origins whose pages may ask from the browser, such as `https://grafana.example`; `*` for every one.',
+    list: true,
+    read: listOf(origin),
+  }),
+  trustedProxies: key({
+    path: 'trusted_proxies',
+    default: '',
+    defaultMeaning: 'empty: none',
+    meaning: "Networks of the reverse proxies whose `X-Forwarded-For` is believed for the client's address.",
+    list: true,
+    read: listOf(network),
+  }),
+  logLevel: key({
+    path: 'log_level',
+    default: 'info',
+    meaning: `Least important lines that are logged: ${logLevels.join(', ')}.`,
+    read: oneOf(logLevels),
+  }),
+} as const;
+
+/** What reading the sources needs to know of every key. */
+export type KeyName = Omit<Key<unknown>, 'read'>;
+export const keys: readonly KeyName[] = Object.values(schema);
+
+/** `limits.max_range` → `limits-max-range`: the flag without its dashes. */
+export const flagName = (path: string): string => path.replaceAll(/[._]/g, '-');
+
+/** `limits.max_range` → `PROMGATE_LIMITS_MAX_RANGE`. */
+export const variableName = (path: string): string => `PROMGATE_${path.replaceAll('.', '_').toUpperCase()}`;
+
+/** The keys with their `_file` forms, as they may stand in the file. */
+export function pathsOf(key: KeyName): string[] {
+  return key.secret ? [key.path, `${key.path}_file`] : [key.path];
+}

@@ -1,0 +1,92 @@
+import { ConfigError, type ConfigProblem } from './problems.ts';
+import { type Key, type logLevels, schema } from './schema.ts';
+import { readSources, type Sources } from './sources.ts';
+import type { ListenAddress } from './values.ts';
+
+/** The server's configuration, checked and complete. */
+export interface Settings {
+  readonly listen: ListenAddress;
+  readonly opsListen: ListenAddress;
+  /** No trailing slash. */
+  readonly externalUrl: string;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Empty: SQLite in `dataDir`. */
+  readonly databaseUrl: string;
+  /** 32 bytes; `null`: generated, in `secret.key` in `dataDir`. */
+  readonly secretKey: Buffer | null;
+  readonly limits: {
+    /** Milliseconds. */
+    readonly timeout: number;
+    /** Milliseconds; 0: no limit. */
+    readonly maxRange: number;
+    readonly maxPoints: number;
+    /** Bytes. */
+    readonly maxResponse: number;
+    /** Bytes. */
+    readonly maxQueryBytes: number;
+  };
+  readonly cors: { readonly origins: readonly string[] };
+  /** CIDR notations. */
+  readonly trustedProxies: readonly string[];
+  readonly logLevel: (typeof logLevels)[number];
+}
+
+/**
+ * Flags over `PROMGATE_…` variables over the file (`--config`, `PROMGATE_CONFIG`, else `promgate.yml` where there is one)
+ * over the defaults. Throws `ConfigError` with every problem of every source. Source: contract §8.
+ */
+export function loadSettings(sources: Sources): Settings {
+  const problems: ConfigProblem[] = [];
+  const raw = readSources(sources, problems);
+
+  /** The key's value, or its default where it is not given or wrong (and then the default is never used). */
+  function take<T>(key: Key<T>): T {
+    const given = raw.get(key.path);
+    if (given) {
+      const reading = key.read(given.text, given.baseDir);
+      if ('value' in reading) return reading.value;
+      if ('problem' in reading) complain(key, reading.problem);
+      else complain(key, `${key.secret ? '' : `${quote(reading.part ?? given.text)} `}must be ${reading.expected}`);
+    }
+    const standard = key.read(key.default, sources.cwd);
+    if (!('value' in standard)) throw new Error(`the default of ${key.path} is not valid`);
+    return standard.value;
+  }
+
+  function complain<T>(key: Key<T>, message: string): void {
+    const { source, line } = raw.get(key.path) ?? { source: 'default' };
+    problems.push({ source, path: key.path, ...(line === undefined ? {} : { line }), message });
+  }
+
+  const listen = take(schema.listen);
+  const opsListen = take(schema.opsListen);
+  if (listen.port !== 0 && listen.port === opsListen.port && listen.host === opsListen.host) {
+    complain(raw.has('ops_listen') ? schema.opsListen : schema.listen, 'listen and ops_listen must differ');
+  }
+  const settings: Settings = {
+    listen,
+    opsListen,
+    externalUrl: take(schema.externalUrl) || `http://localhost:${listen.port}`,
+    dataDir: take(schema.dataDir),
+    databaseUrl: take(schema.databaseUrl),
+    secretKey: take(schema.secretKey),
+    limits: {
+      timeout: take(schema.timeout),
+      maxRange: take(schema.maxRange),
+      maxPoints: take(schema.maxPoints),
+      maxResponse: take(schema.maxResponse),
+      maxQueryBytes: take(schema.maxQueryBytes),
+    },
+    cors: { origins: take(schema.corsOrigins) },
+    trustedProxies: take(schema.trustedProxies),
+    logLevel: take(schema.logLevel),
+  };
+  if (problems.length > 0) throw new ConfigError(problems);
+  return settings;
+}
+
+/** In quotes, with escapes, and not at any length. */
+function quote(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
+}

@@ -1,0 +1,118 @@
+/**
+ * Readers of single values. Each takes the text of a value, whatever its source, and the directory that relative paths
+ * start from.
+ */
+import { isIPv6 } from 'node:net';
+import { resolve } from 'node:path';
+import { NetworkError, normalizeNetwork } from '../access/networks.ts';
+import { parseDuration, parseSize } from './units.ts';
+
+/** The value; or what was expected instead (of the whole text, or of one part of a list); or a whole sentence about it. */
+export type Reading<T> =
+  | { readonly value: T }
+  | { readonly expected: string; readonly part?: string }
+  | { readonly problem: string };
+export type Reader<T> = (text: string, baseDir: string) => Reading<T>;
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+}
+
+/** `127.0.0.1:9490`, `[::1]:9490`, `localhost:9490`. */
+export const listenAddress: Reader<ListenAddress> = (text) => {
+  const match = /^(?:\[([^\]]+)\]|([a-z0-9.-]+)):(\d{1,5})$/i.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535 || (match?.[1] !== undefined && !isIPv6(host))) {
+    return { expected: 'host:port, such as 127.0.0.1:9490, or 0.0.0.0:9490 or [::]:9490 for every interface' };
+  }
+  return { value: { host, port } };
+};
+
+/** An http(s) URL without trailing slash, or empty. */
+export const baseUrl: Reader<string> = (text) => {
+  if (text === '') return { value: '' };
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (!url || !/^https?:\/\//i.test(text) || url.username || url.password || /[?#\s]/.test(text)) {
+    return { expected: 'an http or https URL without user, query or fragment, such as https://promgate.example' };
+  }
+  return { value: url.href.replace(/\/+$/, '') };
+};
+
+export const directoryPath: Reader<string> = (text, baseDir) =>
+  text === '' || text.includes('\0') ? { expected: 'the path of a directory' } : { value: resolve(baseDir, text) };
+
+export const databaseUrl: Reader<string> = (text) => {
+  if (text === '' || (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text))) return { value: text };
+  return { expected: 'empty (SQLite in data_dir) or a URL such as postgres://user:password@host:5432/promgate' };
+};
+
+/** 32 bytes in base64, plain or URL-safe; `null` for none. */
+export const secretKey: Reader<Buffer | null> = (text) => {
+  if (text === '') return { value: null };
+  const key = Buffer.from(text, 'base64');
+  if (!/^[\w+/-]{43}=?$/.test(text) || key.length !== 32) {
+    return { expected: '32 bytes in base64, such as `openssl rand -base64 32` makes' };
+  }
+  return { value: key };
+};
+
+/** Milliseconds within the two given, both included. */
+export function duration(minimum: number, maximum: number, range: string): Reader<number> {
+  return (text) => {
+    const value = parseDuration(text);
+    if (value === null) return { expected: 'a duration with a unit, such as 500ms, 30s, 1h30m or 31d' };
+    return value < minimum || value > maximum ? { expected: `a duration ${range}` } : { value };
+  };
+}
+
+export const size: Reader<number> = (text) => {
+  const value = parseSize(text);
+  return value ? { value } : { expected: 'a size over 0, such as 64MiB, 128KiB, 10MB or plain bytes' };
+};
+
+export const positiveInteger: Reader<number> = (text) => {
+  const value = /^\d+$/.test(text) ? Number(text) : 0;
+  return value > 0 && Number.isSafeInteger(value) ? { value } : { expected: 'a whole number over 0' };
+};
+
+export function oneOf<const T extends string>(choices: readonly T[]): Reader<T> {
+  return (text) => {
+    const value = choices.find((choice) => choice === text);
+    return value === undefined ? { expected: `one of ${choices.join(', ')}` } : { value };
+  };
+}
+
+/** Values apart by commas; spaces around them do not count. */
+export function listOf<T>(reader: Reader<T>): Reader<T[]> {
+  return (text, baseDir) => {
+    const values: T[] = [];
+    for (const part of text.split(',').map((item) => item.trim())) {
+      if (part === '') continue;
+      const reading = reader(part, baseDir);
+      if ('expected' in reading) return { ...reading, part };
+      if ('problem' in reading) return reading;
+      values.push(reading.value);
+    }
+    return { value: values };
+  };
+}
+
+/** As a browser sends it in `Origin`: scheme, host, port where it is not the usual one; or `*`. */
+export const origin: Reader<string> = (text) => {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (text === '*' || (url && /^https?:$/.test(url.protocol) && url.origin === text)) return { value: text };
+  return { expected: 'an origin as browsers write it, such as https://grafana.example, or *' };
+};
+
+/** CIDR notation; a plain address stands for itself alone. */
+export const network: Reader<string> = (text) => {
+  try {
+    return { value: normalizeNetwork(text) };
+  } catch (error) {
+    if (error instanceof NetworkError) return { problem: error.message };
+    throw error;
+  }
+};
