@@ -1,0 +1,280 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ConfigError, formatProblem } from './problems.ts';
+import { loadSettings, type Settings } from './settings.ts';
+
+let cwd: string;
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'promgate-config-'));
+});
+afterEach(() => rmSync(cwd, { recursive: true }));
+
+interface Given {
+  flags?: Record<string, unknown>;
+  env?: Record<string, string>;
+  /** Text of promgate.yml. */
+  file?: string;
+}
+
+function load({ flags = {}, env = {}, file }: Given = {}): Settings {
+  if (file !== undefined) writeFileSync(join(cwd, 'promgate.yml'), file);
+  return loadSettings({ flags, env, cwd });
+}
+
+function problemsOf(given: Given): string[] {
+  try {
+    load(given);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(formatProblem);
+    throw error;
+  }
+  return [];
+}
+
+const key = Buffer.alloc(32, 7);
+
+describe('where a setting comes from', () => {
+  it('without any source every setting has the default of the reference', () => {
+    expect(load()).toEqual({
+      listen: { host: '127.0.0.1', port: 9490 },
+      opsListen: { host: '127.0.0.1', port: 9491 },
+      externalUrl: 'http://localhost:9490',
+      dataDir: join(cwd, 'data'),
+      databaseUrl: '',
+      secretKey: null,
+      limits: { timeout: 60_000, maxRange: 0, maxPoints: 11_000, maxResponse: 64 * 2 ** 20, maxQueryBytes: 128 * 2 ** 10 },
+      cors: { origins: [] },
+      trustedProxies: [],
+      logLevel: 'info',
+    });
+  });
+
+  it('a flag wins over a variable, a variable over the file', () => {
+    const file = 'limits:\n  timeout: 1s\n  max_range: 1d\n  max_points: 7\n';
+    const env = { PROMGATE_LIMITS_TIMEOUT: '2s', PROMGATE_LIMITS_MAX_RANGE: '2d' };
+    expect(load({ file, env, flags: { limitsTimeout: '3s' } }).limits).toMatchObject({
+      timeout: 3000,
+      maxRange: 2 * 86_400_000,
+      maxPoints: 7,
+    });
+  });
+
+  it('an empty variable counts as not set', () => {
+    expect(load({ file: 'log_level: warn', env: { PROMGATE_LOG_LEVEL: '', PROMGATE_CONFIG: '' } }).logLevel).toBe('warn');
+  });
+
+  it('every kind of value can be given in the file', () => {
+    const file = `
+listen: "[::1]:80"
+ops_listen: localhost:0
+external_url: https://ops.example/promgate/
+data_dir: state
+database_url: postgres://u:p@db.example/promgate
+secret_key: ${key.toString('base64')}
+limits: { timeout: 500ms, max_range: 31d, max_points: 50, max_response: 10MB, max_query_bytes: 4096 }
+cors: { origins: [https://grafana.example, http://localhost:3000] }
+trusted_proxies: [10.0.0.0/8, 192.0.2.1, "2001:db8::/32"]
+log_level: debug
+`;
+    expect(load({ file })).toEqual({
+      listen: { host: '::1', port: 80 },
+      opsListen: { host: 'localhost', port: 0 },
+      externalUrl: 'https://ops.example/promgate',
+      dataDir: join(cwd, 'state'),
+      databaseUrl: 'postgres://u:p@db.example/promgate',
+      secretKey: key,
+      limits: { timeout: 500, maxRange: 31 * 86_400_000, maxPoints: 50, maxResponse: 10_000_000, maxQueryBytes: 4096 },
+      cors: { origins: ['https://grafana.example', 'http://localhost:3000'] },
+      trustedProxies: ['10.0.0.0/8', '192.0.2.1/32', '2001:db8::/32'],
+      logLevel: 'debug',
+    });
+  });
+
+  it('lists stand apart by commas in variables and flags', () => {
+    const settings = load({
+      env: { PROMGATE_CORS_ORIGINS: 'https://a.example, https://b.example' },
+      flags: { trustedProxies: '10.0.0.0/8,127.0.0.1' },
+    });
+    expect(settings.cors.origins).toEqual(['https://a.example', 'https://b.example']);
+    expect(settings.trustedProxies).toEqual(['10.0.0.0/8', '127.0.0.1/32']);
+  });
+
+  it('the default external URL follows the port of listen', () => {
+    expect(load({ flags: { listen: '0.0.0.0:8080' } }).externalUrl).toBe('http://localhost:8080');
+  });
+
+  it('--config and PROMGATE_CONFIG name the file instead of promgate.yml, and its relative paths start from its directory', () => {
+    const elsewhere = mkdtempSync(join(cwd, 'etc-'));
+    const other = join(elsewhere, 'other.yml');
+    writeFileSync(other, 'data_dir: ./here\nlog_level: error\n');
+    for (const given of [{ flags: { config: other } }, { env: { PROMGATE_CONFIG: other } }]) {
+      expect(load({ ...given, file: 'log_level: trace' })).toMatchObject({
+        dataDir: join(elsewhere, 'here'),
+        logLevel: 'error',
+      });
+    }
+  });
+
+  it('a file that was asked for and cannot be read is a problem', () => {
+    expect(problemsOf({ flags: { config: 'none.yml' } })).toEqual(['--config: cannot read "none.yml": there is no such file']);
+    expect(problemsOf({ env: { PROMGATE_CONFIG: '.' } })).toEqual(['PROMGATE_CONFIG: cannot read ".": it is a directory']);
+  });
+
+  it.each(['', '# only a comment\n', 'limits:\n  # all defaults\n', '---\n'])('%j is a file without settings', (file) => {
+    expect(load({ file })).toEqual(load());
+  });
+
+  it('an alias in the file stands for what it names', () => {
+    const file = 'limits: { timeout: &t 5s, max_range: *t }\ntrusted_proxies: &n [10.0.0.0/8]\n';
+    expect(load({ file }).limits).toMatchObject({ timeout: 5000, maxRange: 5000 });
+  });
+});
+
+describe('secrets', () => {
+  it('can be read from files named in each of the sources', () => {
+    writeFileSync(join(cwd, 'key'), `${key.toString('base64')}\n`);
+    writeFileSync(join(cwd, 'url'), 'postgres://db.example/x\n');
+    const expected = { secretKey: key, databaseUrl: 'postgres://db.example/x' };
+    expect(load({ flags: { secretKeyFile: 'key', databaseUrlFile: 'url' } })).toMatchObject(expected);
+    expect(load({ env: { PROMGATE_SECRET_KEY_FILE: 'key', PROMGATE_DATABASE_URL_FILE: join(cwd, 'url') } })).toMatchObject(
+      expected,
+    );
+    expect(load({ file: 'secret_key_file: key\ndatabase_url_file: ./url\n' })).toMatchObject(expected);
+  });
+
+  it('a key may be URL-safe base64', () => {
+    const bytes = Buffer.alloc(32, 0xfb);
+    expect(load({ env: { PROMGATE_SECRET_KEY: bytes.toString('base64url') } }).secretKey).toEqual(bytes);
+  });
+
+  it('a key and its file in one source are a problem, in two sources the stronger one wins', () => {
+    writeFileSync(join(cwd, 'url'), 'postgres://file.example/x');
+    const both = { PROMGATE_DATABASE_URL: 'postgres://plain.example/x', PROMGATE_DATABASE_URL_FILE: 'url' };
+    expect(problemsOf({ env: both })).toEqual([
+      'PROMGATE_DATABASE_URL_FILE: is given together with PROMGATE_DATABASE_URL; give one of the two',
+    ]);
+    expect(problemsOf({ file: 'database_url: ""\ndatabase_url_file: url\n' })).toEqual([
+      'promgate.yml:2: database_url_file: is given together with database_url; give one of the two',
+    ]);
+    expect(load({ file: 'database_url: postgres://plain.example/x', flags: { databaseUrlFile: 'url' } }).databaseUrl).toBe(
+      'postgres://file.example/x',
+    );
+  });
+
+  it('a file that cannot be read is a problem and is never replaced by a weaker source', () => {
+    expect(problemsOf({ env: { PROMGATE_SECRET_KEY_FILE: 'gone' }, file: `secret_key: ${key.toString('base64')}` })).toEqual([
+      'PROMGATE_SECRET_KEY_FILE: cannot read "gone": there is no such file',
+    ]);
+  });
+
+  it('a wrong secret is never shown', () => {
+    writeFileSync(join(cwd, 'key'), 'hunter2hunter2');
+    for (const given of [
+      { env: { PROMGATE_SECRET_KEY: 'hunter2', PROMGATE_DATABASE_URL: 'mysql://root:hunter2@db' } },
+      { env: { PROMGATE_SECRET_KEY_FILE: 'key' }, file: 'database_url: mysql://root:hunter2@db' },
+    ]) {
+      const problems = problemsOf(given);
+      expect(problems).toHaveLength(2);
+      expect(problems.join()).toContain('must be 32 bytes in base64');
+      expect(problems.join()).toContain('must be empty (SQLite in data_dir) or a URL such as postgres://');
+      expect(problems.join()).not.toContain('hunter2');
+    }
+  });
+});
+
+describe('problems', () => {
+  it('all problems of all sources are told at once, each with its place, the wrong value and what would be right', () => {
+    const file = `listen: here
+limits:
+  timeout: 60
+  max_pionts: 5
+cors:
+  origins: [https://ok.example, "https://bad.example/path"]
+`;
+    const env = { PROMGATE_LOG_LEVEL: 'loud', PROMGATE_LISTN: 'x' };
+    expect(problemsOf({ file, env, flags: { limitsMaxResponse: '64 parsecs' } }).sort()).toEqual([
+      '--limits-max-response: "64 parsecs" must be a size over 0, such as 64MiB, 128KiB, 10MB or plain bytes',
+      'PROMGATE_LISTN: unknown variable (did you mean "PROMGATE_LISTEN"?)',
+      'PROMGATE_LOG_LEVEL: "loud" must be one of fatal, error, warn, info, debug, trace',
+      'promgate.yml:1: listen: "here" must be host:port, such as 127.0.0.1:9490, or 0.0.0.0:9490 or [::]:9490 for every interface',
+      'promgate.yml:3: limits.timeout: "60" must be a duration with a unit, such as 500ms, 30s, 1h30m or 31d',
+      'promgate.yml:4: limits.max_pionts: unknown key (did you mean "limits.max_points"?)',
+      'promgate.yml:6: cors.origins: "https://bad.example/path" must be an origin as browsers write it, such as https://grafana.example, or *',
+    ]);
+  });
+
+  it('a configuration error carries the problems as data and reads well as a message', () => {
+    const error = (() => {
+      try {
+        load({ file: 'log_level: loud', env: { PROMGATE_LISTEN: 'x' } });
+      } catch (thrown) {
+        return thrown;
+      }
+    })();
+    expect(error).toBeInstanceOf(ConfigError);
+    expect(error).toMatchObject({
+      message: expect.stringMatching(
+        /^the configuration has 2 problems:\n {2}PROMGATE_LISTEN: .+\n {2}promgate.yml:1: log_level: /,
+      ),
+      problems: [
+        { source: 'PROMGATE_LISTEN', path: 'listen' },
+        { source: 'promgate.yml', path: 'log_level', line: 1 },
+      ],
+    });
+  });
+
+  it.each([
+    ['limits: 5', 'promgate.yml:1: limits: holds keys of its own, it has no value'],
+    ['listen: [a]', 'promgate.yml:1: listen: must be one plain value'],
+    ['listen: { host: a }', 'promgate.yml:1: listen: must be one plain value'],
+    ['\n\nlisten:\n', 'promgate.yml:3: listen: has no value; leave the key out for the default'],
+    ['cors: { origins: [[a]] }', 'promgate.yml:1: cors.origins: must be a list of plain values'],
+    ['- a', 'promgate.yml:1: must hold keys with values, such as `listen: 127.0.0.1:9490`'],
+    ['limit: {}', 'promgate.yml:1: limit: unknown key (did you mean "limits"?)'],
+    ['cache: { memory: 1MiB }', 'promgate.yml:1: cache: unknown key'],
+    ['__proto__: 1', 'promgate.yml:1: __proto__: unknown key'],
+    ['? [a]\n: 1', 'promgate.yml:1: ?: unknown key'],
+  ])('%j is refused', (file, problem) => {
+    expect(problemsOf({ file })).toEqual([problem]);
+  });
+
+  it('broken YAML and a key that stands twice are told with their line', () => {
+    expect(problemsOf({ file: 'listen: a\nlisten: b\n' })).toEqual([expect.stringMatching(/^promgate.yml:2: .*unique/)]);
+    expect(problemsOf({ file: 'a: "\n' })).toEqual([expect.stringMatching(/^promgate.yml:\d: /)]);
+  });
+
+  it.each([
+    ['listen', ['', '9490', ':9490', '1.2.3.4', '1.2.3.4:65536', '::1:80', '[1.2.3.4]:80', 'a b:80', 'http://a:80']],
+    [
+      'externalUrl',
+      ['ftp://a', 'a.example', 'https://u:p@a', 'https://a/?q', 'https://a/#f', 'https:a', 'http://', 'http://a b'],
+    ],
+    ['dataDir', ['', 'a\0b']],
+    ['limitsTimeout', ['0', '0s', '25h', '-1s', 'soon']],
+    ['limitsMaxRange', ['-1', 'none', '1']],
+    ['limitsMaxPoints', ['0', '-1', '1.5', '1e3', 'many']],
+    ['limitsMaxResponse', ['0', '-1', '64M']],
+    ['limitsMaxQueryBytes', ['0', 'lots']],
+    ['corsOrigins', ['grafana.example', 'https://a/', 'HTTPS://a', 'null', 'file:///x', 'https://a:443']],
+    ['trustedProxies', ['10.0.0.0/33', '10.0.0.1/8', 'proxy.example', '10.0.0.0/', '1.2.3', 'fe80::1%eth0', '::/129']],
+    ['logLevel', ['', 'INFO', 'verbose']],
+  ])('%s refuses what it cannot mean', (flag, texts) => {
+    for (const text of texts) expect(problemsOf({ flags: { [flag]: text } }), JSON.stringify(text)).toHaveLength(1);
+  });
+
+  it.each([Buffer.alloc(31), Buffer.alloc(33), Buffer.alloc(0)])('a key of another length is refused (%#)', (bytes) => {
+    const text = bytes.toString('base64') || '=';
+    expect(problemsOf({ env: { PROMGATE_SECRET_KEY: text } })).toHaveLength(1);
+  });
+
+  it('the gateway and the operations listener cannot share an address', () => {
+    expect(problemsOf({ flags: { listen: '127.0.0.1:9491' } })).toEqual(['--listen: listen and ops_listen must differ']);
+    expect(problemsOf({ flags: { listen: '127.0.0.1:0', opsListen: '127.0.0.1:0' } })).toEqual([]);
+  });
+
+  it('a long wrong value is cut', () => {
+    expect(problemsOf({ flags: { logLevel: 'x'.repeat(10_000) } }).join().length).toBeLessThan(300);
+  });
+});
