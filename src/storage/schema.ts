@@ -1,5 +1,5 @@
 /** The tables as Kysely sees them, the same on SQLite and PostgreSQL. Times are Unix milliseconds. */
-import type { Generated } from 'kysely';
+import type { Generated, Selectable, Transaction } from 'kysely';
 
 export interface Schema {
   groups: GroupRow;
@@ -10,6 +10,12 @@ export interface Schema {
   token_usage: TokenUsageRow;
   changes: ChangeRow;
 }
+
+/** A row as it is read. */
+export type Row<Table extends keyof Schema> = Selectable<Schema[Table]>;
+
+/** What every repository function takes first: a transaction of `Database.read` or `Database.write`. */
+export type Trx = Transaction<Schema>;
 
 /** `apply` where the resource file made the record, else `null`: what `apply --prune` may remove. */
 type ManagedBy = string | null;
@@ -83,10 +89,12 @@ export interface TokenUsageRow {
   last_used_at: number;
 }
 
+/** The tables whose changes are logged. */
+export type ChangeSubject = 'groups' | 'projects' | 'environments' | 'servers' | 'tokens';
+
 /** The change log: triggers on the directory's tables write it, every process polls it. */
 export interface ChangeRow {
   seq: Generated<number>;
-  /** Table name. */
-  subject: string;
+  subject: ChangeSubject;
   row_id: number;
 }

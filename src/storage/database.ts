@@ -1,0 +1,90 @@
+/** Opening the database: SQLite in the data directory by default, PostgreSQL where a URL is given. */
+import { join } from 'node:path';
+import { type Kysely, sql } from 'kysely';
+import type { Settings } from '../config/settings.ts';
+import { makeDataDir } from './data-dir.ts';
+import { migrate } from './migrate.ts';
+import { writeLock } from './migrations/001-directory.ts';
+import type { Schema, Trx } from './schema.ts';
+
+export type DatabaseDialect = 'sqlite' | 'postgres';
+
+export interface Database {
+  /** For queries outside of transactions. Inside `read` and `write` use only what they hand in, else SQLite waits for ever. */
+  readonly db: Kysely<Schema>;
+  readonly dialect: DatabaseDialect;
+  /** Runs `fn` on one consistent state of the database; it cannot write. */
+  read<T>(fn: (trx: Trx) => Promise<T>): Promise<T>;
+  /**
+   * Runs `fn` as one transaction: all of it or, when it throws, nothing. Writers of all processes take turns, so what `fn` reads
+   * stays true until it ends. Keep it short.
+   */
+  write<T>(fn: (trx: Trx) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the database and brings its tables up to date. Several processes may do so at the same moment. Throws an Error whose
+ * message says what is wrong and never holds the URL's password; so does a database that a newer Promgate has migrated.
+ */
+export async function openDatabase(settings: Pick<Settings, 'databaseUrl' | 'dataDir'>): Promise<Database> {
+  const database = settings.databaseUrl === '' ? await sqliteIn(settings.dataDir) : await postgresAt(settings.databaseUrl);
+  try {
+    await migrate(database);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  return database;
+}
+
+async function sqliteIn(dataDir: string): Promise<Database> {
+  makeDataDir(dataDir);
+  const file = join(dataDir, 'promgate.db');
+  const { openSqlite } = await import('./sqlite.ts');
+  try {
+    const db = await openSqlite(file);
+    return { ...transactions(db), db, dialect: 'sqlite', write: (fn) => db.transaction().execute(fn) };
+  } catch (error) {
+    throw new Error(`The database ${file} cannot be opened (${reason(error)}).`);
+  }
+}
+
+async function postgresAt(url: string): Promise<Database> {
+  // Loaded only where it is used: it makes the start slower.
+  const { openPostgres } = await import('./postgres.ts');
+  try {
+    const db = openPostgres(url);
+    await sql`select 1`.execute(db).catch(async (error: unknown) => {
+      await db.destroy();
+      throw error;
+    });
+    return {
+      ...transactions(db),
+      db,
+      dialect: 'postgres',
+      write: (fn) =>
+        db.transaction().execute(async (trx) => {
+          // The lock that the change log's triggers take, but before any row is locked: so writers never deadlock.
+          await sql`select pg_advisory_xact_lock(${writeLock})`.execute(trx);
+          return fn(trx);
+        }),
+    };
+  } catch (error) {
+    // Without `cause`: an "invalid URL" error carries the URL, and that a password.
+    throw new Error(`The PostgreSQL database of database_url cannot be opened (${reason(error)}).`);
+  }
+}
+
+function transactions(db: Kysely<Schema>): Pick<Database, 'read' | 'close'> {
+  return {
+    read: (fn) => db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only').execute(fn),
+    close: () => db.destroy(),
+  };
+}
+
+/** A host with several addresses fails with one error for each and no message of its own. */
+function reason(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(reason).join(', ');
+  return error instanceof Error ? error.message : String(error);
+}

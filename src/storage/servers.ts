@@ -1,0 +1,153 @@
+import { z } from 'zod';
+import { type Connection, exposable, type Server, serverKinds } from '../directory/model.ts';
+import { rowsByIds } from './chunks.ts';
+import type { Keyring } from './crypto.ts';
+import { ownerColumns, type ServerOwner } from './owner.ts';
+import type { Row, Trx } from './schema.ts';
+
+/** All of a server that a person declares. */
+export type ServerDefinition = Omit<Server, 'id' | 'level'>;
+
+/** Fails when the owner has a server with the name. */
+export function insertServer(
+  trx: Trx,
+  keyring: Keyring,
+  owner: ServerOwner,
+  server: ServerDefinition,
+  managedBy: string | null,
+): Promise<Row<'servers'>> {
+  return trx
+    .insertInto('servers')
+    .values({ ...columns(keyring, server), ...ownerColumns(owner), level: owner.level, managed_by: managedBy })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+}
+
+/** Replaces all but the owner: URL and connection only ever change together, because one is sealed to the other. */
+export async function updateServer(
+  trx: Trx,
+  keyring: Keyring,
+  id: number,
+  server: ServerDefinition,
+  managedBy: string | null,
+): Promise<void> {
+  await trx
+    .updateTable('servers')
+    .set({ ...columns(keyring, server), managed_by: managedBy })
+    .where('id', '=', id)
+    .execute();
+}
+
+export async function deleteServer(trx: Trx, id: number): Promise<void> {
+  await trx.deleteFrom('servers').where('id', '=', id).execute();
+}
+
+export function findServer(trx: Trx, owner: ServerOwner, name: string): Promise<Row<'servers'> | undefined> {
+  return ownedBy(trx, owner).where('name', '=', name).executeTakeFirst();
+}
+
+/** The servers of exactly this owner, not of what is above or below it. */
+export function listServers(trx: Trx, owner: ServerOwner): Promise<Row<'servers'>[]> {
+  return ownedBy(trx, owner).orderBy('id').execute();
+}
+
+export function allServers(trx: Trx): Promise<Row<'servers'>[]> {
+  return trx.selectFrom('servers').selectAll().orderBy('id').execute();
+}
+
+export function serversByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'servers'>[]> {
+  return rowsByIds(ids, (chunk) => trx.selectFrom('servers').selectAll().where('id', 'in', chunk).execute());
+}
+
+/** The model's server. Throws, naming the server and no secret, when its connection cannot be decrypted or the row makes no sense. */
+export function serverFromRow(row: Row<'servers'>, keyring: Keyring): Server {
+  const named = `The server ${JSON.stringify(row.name)} (id ${row.id})`;
+  return {
+    ...parsed(storedServer, documents(row), `${named} holds what this version of Promgate does not understand.`),
+    id: row.id,
+    name: row.name,
+    url: row.url,
+    environmentScope: row.environment_scope,
+    enabled: row.enabled === 1,
+    connection: openConnection(row, keyring, named),
+  };
+}
+
+function openConnection(row: Row<'servers'>, keyring: Keyring, named: string): Connection {
+  let plain: string;
+  try {
+    plain = keyring.open(row.connection, boundTo(row.url));
+  } catch {
+    throw new Error(
+      `${named} has credentials that cannot be decrypted: the secret key is not the one they were stored with, ` +
+        'or its record was changed by something else than Promgate. Restore the key, or declare the server again.',
+    );
+  }
+  return parsed(storedConnection, () => JSON.parse(plain), `${named} has credentials that this version does not understand.`);
+}
+
+/** Whoever can write to the database but has no key must not send a server's credentials to a host of his own. */
+function boundTo(url: string): string {
+  return `server ${url}`;
+}
+
+function ownedBy(trx: Trx, owner: ServerOwner) {
+  const servers = trx.selectFrom('servers').selectAll().where('level', '=', owner.level);
+  return owner.level === 'instance' ? servers : servers.where(`${owner.level}_id`, '=', owner.id);
+}
+
+function columns(keyring: Keyring, server: ServerDefinition) {
+  return {
+    name: server.name,
+    url: server.url,
+    environment_scope: server.environmentScope,
+    enabled: server.enabled ? 1 : 0,
+    kind: server.kind,
+    enforce: JSON.stringify(server.enforce),
+    limits: JSON.stringify(server.limits),
+    expose: JSON.stringify(server.expose),
+    connection: keyring.seal(JSON.stringify(server.connection), boundTo(server.url)),
+  };
+}
+
+function documents(row: Row<'servers'>): () => unknown {
+  return () => ({
+    level: row.level,
+    kind: row.kind,
+    enforce: JSON.parse(row.enforce),
+    limits: JSON.parse(row.limits),
+    expose: JSON.parse(row.expose),
+  });
+}
+
+/** The errors of `JSON.parse` quote the text, which may be a secret: they go no further. */
+function parsed<T>(schema: z.ZodType<T>, read: () => unknown, message: string): T {
+  try {
+    return schema.parse(read());
+  } catch {
+    throw new Error(message);
+  }
+}
+
+// Strict: a key that this version does not know may be one that narrows what is allowed.
+const limit = z.number().exactOptional();
+const storedServer = z.strictObject({
+  level: z.enum(['instance', 'group', 'project', 'environment']),
+  kind: z.enum(serverKinds).nullable(),
+  enforce: z.record(z.string(), z.array(z.string())),
+  limits: z.strictObject({ timeout: limit, maxRange: limit, maxPoints: limit, maxResponse: limit, maxQueryBytes: limit }),
+  expose: z.array(z.enum(exposable)),
+});
+
+const text = z.string().exactOptional();
+const storedConnection = z.strictObject({
+  auth: z
+    .union([
+      z.strictObject({ basic: z.strictObject({ username: z.string(), password: z.string() }) }),
+      z.strictObject({ bearer: z.string() }),
+    ])
+    .nullable(),
+  headers: z.record(z.string(), z.string()),
+  queryParams: z.record(z.string(), z.string()),
+  tls: z.strictObject({ ca: text, cert: text, key: text, serverName: text, insecureSkipVerify: z.boolean().exactOptional() }),
+});

@@ -1,0 +1,138 @@
+import { sql } from 'kysely';
+import { PromgateError } from '../errors.ts';
+import { chunks, rowsByIds } from './chunks.ts';
+import { ownerColumns, type TokenOwner } from './owner.ts';
+import type { Row, Trx } from './schema.ts';
+
+export interface NewTokenRow {
+  readonly name: string;
+  /** `null`: `token-<id>`. */
+  readonly username: string | null;
+  /** Lower-case hex SHA-256 of the secret. */
+  readonly hash: string;
+  /** CIDR notations; empty: from anywhere. */
+  readonly allowedNetworks: readonly string[];
+  /** Unix milliseconds, as all times here. */
+  readonly createdAt: number;
+  /** `null`: never. */
+  readonly expiresAt: number | null;
+}
+
+/** Throws `bad_data` when the username belongs to another token that is not revoked, or looks like a default one. */
+export async function insertToken(trx: Trx, owner: TokenOwner, token: NewTokenRow): Promise<Row<'tokens'>> {
+  if (token.username !== null) await refuseTakenUsername(trx, token.username);
+  const inserted = await trx
+    .insertInto('tokens')
+    .values({
+      ...ownerColumns(owner),
+      name: token.name,
+      // The id is known only afterwards; until then something that nobody else has.
+      username: token.username ?? token.hash,
+      hash: token.hash,
+      previous_hash: null,
+      previous_expires_at: null,
+      allowed_networks: JSON.stringify(token.allowedNetworks),
+      created_at: token.createdAt,
+      expires_at: token.expiresAt,
+      revoked_at: null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  if (token.username !== null) return inserted;
+  const username = `token-${inserted.id}`;
+  await trx.updateTable('tokens').set({ username }).where('id', '=', inserted.id).execute();
+  return { ...inserted, username };
+}
+
+async function refuseTakenUsername(trx: Trx, username: string): Promise<void> {
+  if (/^token-\d+$/.test(username)) {
+    throw new PromgateError('bad_data', `The username ${username} is kept for the token of that number. Choose another one.`);
+  }
+  const taken = await trx
+    .selectFrom('tokens')
+    .select('id')
+    .where('username', '=', username)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirst();
+  if (taken !== undefined) throw new PromgateError('bad_data', `Another token has the username ${username}.`);
+}
+
+/** The tokens of exactly this owner, revoked and expired ones too, with the time of their last use. */
+export function listTokens(trx: Trx, owner: TokenOwner): Promise<(Row<'tokens'> & { last_used_at: number | null })[]> {
+  return trx
+    .selectFrom('tokens')
+    .leftJoin('token_usage', 'token_usage.token_id', 'tokens.id')
+    .selectAll('tokens')
+    .select('token_usage.last_used_at')
+    .where(`tokens.${owner.level}_id`, '=', owner.id)
+    .orderBy('tokens.id')
+    .execute();
+}
+
+export function findToken(trx: Trx, id: number): Promise<Row<'tokens'> | undefined> {
+  return trx.selectFrom('tokens').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/**
+ * Gives the token a new secret. The old one stays good until `previousExpiresAt`, or dies at once where that is `null`; the
+ * one before the old one always dies. `undefined`: there is no such token, or it is revoked.
+ */
+export function rotateToken(
+  trx: Trx,
+  id: number,
+  hash: string,
+  previousExpiresAt: number | null,
+): Promise<Row<'tokens'> | undefined> {
+  return trx
+    .updateTable('tokens')
+    .set((eb) => ({
+      hash,
+      previous_hash: previousExpiresAt === null ? null : eb.ref('hash'),
+      previous_expires_at: previousExpiresAt,
+    }))
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .returningAll()
+    .executeTakeFirst();
+}
+
+/** For good: nothing sets it back. `false`: there is no such token, or it was revoked before (and keeps that time). */
+export async function revokeToken(trx: Trx, id: number, at: number): Promise<boolean> {
+  const { numUpdatedRows } = await trx
+    .updateTable('tokens')
+    .set({ revoked_at: at })
+    .where('id', '=', id)
+    .where('revoked_at', 'is', null)
+    .executeTakeFirstOrThrow();
+  return numUpdatedRows > 0n;
+}
+
+/** All tokens that are not revoked; expired ones are among them. */
+export function liveTokens(trx: Trx): Promise<Row<'tokens'>[]> {
+  return trx.selectFrom('tokens').selectAll().where('revoked_at', 'is', null).orderBy('id').execute();
+}
+
+/** As {@link liveTokens}: revoked ones are left out. */
+export function liveTokensByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'tokens'>[]> {
+  return rowsByIds(ids, (chunk) =>
+    trx.selectFrom('tokens').selectAll().where('id', 'in', chunk).where('revoked_at', 'is', null).execute(),
+  );
+}
+
+/** Notes when tokens (id → Unix milliseconds) were last used. The later time stays; tokens that are gone are passed over. */
+export async function recordTokenUse(trx: Trx, uses: ReadonlyMap<number, number>): Promise<void> {
+  for (const chunk of chunks(uses.keys())) {
+    const known = await trx.selectFrom('tokens').select('id').where('id', 'in', chunk).execute();
+    if (known.length === 0) continue;
+    await trx
+      .insertInto('token_usage')
+      .values(known.map(({ id }) => ({ token_id: id, last_used_at: uses.get(id) ?? 0 })))
+      .onConflict((conflict) =>
+        conflict
+          .column('token_id')
+          .doUpdateSet((eb) => ({ last_used_at: eb.ref('excluded.last_used_at') }))
+          .where(sql<boolean>`excluded.last_used_at > token_usage.last_used_at`),
+      )
+      .execute();
+  }
+}
