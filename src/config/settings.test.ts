@@ -206,13 +206,12 @@ cors:
   });
 
   it('a configuration error carries the problems as data and reads well as a message', () => {
-    const error = (() => {
-      try {
-        load({ file: 'log_level: loud', env: { PROMGATE_LISTEN: 'x' } });
-      } catch (thrown) {
-        return thrown;
-      }
-    })();
+    let error: unknown;
+    try {
+      load({ file: 'log_level: loud', env: { PROMGATE_LISTEN: 'x' } });
+    } catch (thrown) {
+      error = thrown;
+    }
     expect(error).toBeInstanceOf(ConfigError);
     expect(error).toMatchObject({
       message: expect.stringMatching(

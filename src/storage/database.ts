@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Kysely, sql } from 'kysely';
 import type { Settings } from '../config/settings.ts';
 import { makeDataDir } from './data-dir.ts';
-import { migrate } from './migrate.ts';
+import { type Migrated, migrate } from './migrate.ts';
 import { writeLock } from './migrations/001-directory.ts';
 import type { Schema, Trx } from './schema.ts';
 
@@ -13,6 +13,8 @@ export interface Database {
   /** For queries outside of transactions. Inside `read` and `write` use only what they hand in, else SQLite waits for ever. */
   readonly db: Kysely<Schema>;
   readonly dialect: DatabaseDialect;
+  /** What opening did to the tables. */
+  readonly migrated: Migrated;
   /** Runs `fn` on one consistent state of the database; it cannot write. */
   read<T>(fn: (trx: Trx) => Promise<T>): Promise<T>;
   /**
@@ -30,15 +32,16 @@ export interface Database {
 export async function openDatabase(settings: Pick<Settings, 'databaseUrl' | 'dataDir'>): Promise<Database> {
   const database = settings.databaseUrl === '' ? await sqliteIn(settings.dataDir) : await postgresAt(settings.databaseUrl);
   try {
-    await migrate(database);
+    return { ...database, migrated: await migrate(database) };
   } catch (error) {
     await database.close();
     throw error;
   }
-  return database;
 }
 
-async function sqliteIn(dataDir: string): Promise<Database> {
+type Opened = Omit<Database, 'migrated'>;
+
+async function sqliteIn(dataDir: string): Promise<Opened> {
   makeDataDir(dataDir);
   const file = join(dataDir, 'promgate.db');
   const { openSqlite } = await import('./sqlite.ts');
@@ -50,7 +53,7 @@ async function sqliteIn(dataDir: string): Promise<Database> {
   }
 }
 
-async function postgresAt(url: string): Promise<Database> {
+async function postgresAt(url: string): Promise<Opened> {
   // Loaded only where it is used: it makes the start slower.
   const { openPostgres } = await import('./postgres.ts');
   try {

@@ -7,20 +7,33 @@ import type { Trx } from './schema.ts';
 const migrationTableName = 'promgate_migration';
 const migrationLockTableName = 'promgate_migration_lock';
 
+/** Names of the last migration before and after opening; `from` is `null` for a new database. */
+export interface Migrated {
+  readonly from: string | null;
+  readonly to: string | null;
+}
+
 /**
  * Runs the migrations that the database does not have, all in one write transaction, so that one process does it where several
  * start at once. Throws when the database has one that this program does not know.
  */
-export async function migrate(database: Pick<Database, 'dialect' | 'read' | 'write'>): Promise<void> {
+export async function migrate(database: Pick<Database, 'dialect' | 'read' | 'write'>): Promise<Migrated> {
   // Most starts find nothing to do: they need not wait for writers.
-  if ((await database.read(appliedMigrations)) === migrations.length) return;
-  await database.write(async (trx) => {
-    await appliedMigrations(trx);
+  const before = await database.read(appliedMigrations);
+  if (before === migrations.length) return { from: nameOf(before), to: nameOf(before) };
+  return database.write(async (trx) => {
+    const from = nameOf(await appliedMigrations(trx));
     const steps = migrations.map(({ name, up }) => [name, { up: () => up(trx, database.dialect) }] as const);
     const provider = { getMigrations: async () => Object.fromEntries(steps) };
     const { error } = await new Migrator({ db: trx, provider, migrationTableName, migrationLockTableName }).migrateToLatest();
     if (error !== undefined) throw error;
+    return { from, to: nameOf(migrations.length) };
   });
+}
+
+/** The last of the first `count` migrations. */
+function nameOf(count: number): string | null {
+  return migrations[count - 1]?.name ?? null;
 }
 
 /** The number of migrations that the database has. */
