@@ -11,7 +11,7 @@ export interface Group {
   /** Full path, such as `acme/platform`. */
   readonly path: string;
   readonly parent: Group | null;
-  readonly servers: Server[];
+  readonly servers: readonly Server[];
 }
 
 export interface Project {
@@ -19,7 +19,7 @@ export interface Project {
   /** Full path, such as `acme/platform/shop`. */
   readonly path: string;
   readonly group: Group;
-  readonly servers: Server[];
+  readonly servers: readonly Server[];
 }
 
 export interface Environment {
@@ -30,7 +30,7 @@ export interface Environment {
   /** Empty where none was declared. */
   readonly kubeNamespace: string;
   readonly project: Project;
-  readonly servers: Server[];
+  readonly servers: readonly Server[];
 }
 
 /** What a data-plane URL speaks for. */
@@ -62,7 +62,8 @@ export interface Server {
   readonly enforce: Readonly<Record<string, readonly string[]>>;
   readonly limits: ServerLimits;
   readonly expose: readonly Exposable[];
-  readonly connection: Connection;
+  /** `null`: the stored credentials could not be decrypted; such a server answers nothing, and nothing takes its place. */
+  readonly connection: Connection | null;
 }
 
 /** Overrides of the instance's `limits` for one server; the stricter of the two does not win, the server's does. */

@@ -1,5 +1,6 @@
 /** The change log, which triggers write. A process that has read up to some `seq` asks for what came after it. */
-import type { Row, Trx } from './schema.ts';
+import type { Kysely } from 'kysely';
+import type { Row, Schema, Trx } from './schema.ts';
 
 /** 0 where nothing was ever logged. */
 export async function latestSeq(trx: Trx): Promise<number> {
@@ -20,7 +21,7 @@ export async function oldestSeq(trx: Trx): Promise<number> {
 }
 
 /** At most `limit` changes after `seq`, oldest first. Their order is the order of the commits. */
-export function changesAfter(trx: Trx, seq: number, limit: number): Promise<Row<'changes'>[]> {
+export function changesAfter(trx: Kysely<Schema>, seq: number, limit: number): Promise<Row<'changes'>[]> {
   return trx.selectFrom('changes').selectAll().where('seq', '>', seq).orderBy('seq').limit(limit).execute();
 }
 

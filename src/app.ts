@@ -1,0 +1,139 @@
+/** The composition root: every part is built here, once, and handed to those that need it. */
+import type { AddressInfo } from 'node:net';
+import manifest from '../package.json' with { type: 'json' };
+import { trackLastUsed } from './access/last-used.ts';
+import { networkMatcher } from './access/networks.ts';
+import type { Settings } from './config/settings.ts';
+import { watchDirectory } from './directory/watch.ts';
+import { type CorridorSettings, createCorridor } from './gateway/corridor.ts';
+import { createGateway } from './gateway/listener.ts';
+import { createOpsListener } from './ops/listener.ts';
+import { createLog, type Log } from './ops/log.ts';
+import { createMetrics } from './ops/metrics.ts';
+import { pruneChanges } from './storage/changes.ts';
+import { openKeyring } from './storage/crypto.ts';
+import { openDatabase } from './storage/database.ts';
+import { createPools } from './upstream/pools.ts';
+
+/** How long running answers may take to finish once a stop was asked for. */
+const GRACE = 30_000;
+const PRUNE_INTERVAL = 3_600_000;
+/** A process that was away for more changes than this reads the directory whole. */
+const KEPT_CHANGES = 100_000;
+
+/** A running Promgate. */
+export interface Promgate {
+  /** Where it listens, which is not always `external_url`. */
+  readonly url: string;
+  readonly opsUrl: string;
+  /** Takes over new settings, but for `listen`, `ops_listen`, `data_dir`, `database_url` and `secret_key`, which need a restart. */
+  reload(settings: Settings): void;
+  /** Stops taking requests, lets running answers finish for up to 30 s, and closes everything. */
+  close(): Promise<void>;
+}
+
+/** Starts everything; throws, with nothing left open, when a part cannot start. `overrides` are for tests. */
+export async function startPromgate(settings: Settings, overrides: { log?: Log } = {}): Promise<Promgate> {
+  const log = overrides.log ?? createLog(settings.logLevel);
+  const opened: (() => Promise<unknown>)[] = [];
+  const closeAll = async () => {
+    for (const close of opened.reverse()) await close();
+  };
+  try {
+    const keyring = openKeyring(settings);
+    const database = await openDatabase(settings);
+    opened.push(() => database.close());
+    const pools = createPools();
+    opened.push(() => pools.destroy());
+    const watch = await watchDirectory(database, keyring, log, (directory) => pools.keepOnly(directory.servers()));
+    opened.push(() => watch.close());
+    const lastUsed = trackLastUsed(database, log);
+    opened.push(() => lastUsed.close());
+    const pruning = setInterval(() => {
+      database
+        .write((trx) => pruneChanges(trx, KEPT_CHANGES))
+        .catch((error: unknown) => log.warn('the change log could not be pruned', {}, error));
+    }, PRUNE_INTERVAL);
+    opened.push(async () => clearInterval(pruning));
+
+    const metrics = createMetrics(manifest.version, () => watch.current());
+    let stopping = false;
+    let current = settings;
+    let corridorSettings = forCorridor(settings);
+    const corridor = createCorridor({
+      directory: () => watch.current(),
+      pools,
+      metrics,
+      log,
+      settings: () => corridorSettings,
+      tokenUsed: (token, now) => lastUsed.note(token.id, now),
+      stopping: () => stopping,
+    });
+    const gateway = createGateway(corridor);
+    const ops = createOpsListener(metrics, () => !stopping && watch.fresh());
+    await ops.listen(settings.opsListen);
+    opened.push(() => ops.close());
+    await gateway.listen(settings.listen);
+
+    log.info('started', {
+      version: manifest.version,
+      listen: addressOf(gateway.server.address()),
+      ops: addressOf(ops.server.address()),
+      ...watch.current().size,
+    });
+    return {
+      url: `http://${addressOf(gateway.server.address())}`,
+      opsUrl: `http://${addressOf(ops.server.address())}`,
+      reload(next) {
+        for (const key of needRestart(current, next)) log.warn('a changed setting needs a restart', { key });
+        current = next;
+        corridorSettings = forCorridor(next);
+        log.setLevel(next.logLevel);
+        log.info('settings reloaded');
+      },
+      async close() {
+        stopping = true;
+        log.info('stopping');
+        const force = setTimeout(() => {
+          log.warn('answers that were still running after 30 s are cut off');
+          gateway.server.closeAllConnections();
+        }, GRACE);
+        await gateway.close();
+        clearTimeout(force);
+        await closeAll();
+        log.info('stopped');
+        log.flush();
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+function forCorridor(settings: Settings): CorridorSettings {
+  return {
+    basePath: new URL(settings.externalUrl).pathname.replace(/\/$/, ''),
+    limits: settings.limits,
+    corsOrigins: settings.cors.origins,
+    isTrustedProxy: networkMatcher(settings.trustedProxies),
+  };
+}
+
+function needRestart(before: Settings, after: Settings): string[] {
+  const fixed = {
+    listen: 'listen',
+    opsListen: 'ops_listen',
+    dataDir: 'data_dir',
+    databaseUrl: 'database_url',
+    secretKey: 'secret_key',
+  } as const;
+  return Object.entries(fixed)
+    .filter(([key]) => JSON.stringify(before[key as keyof typeof fixed]) !== JSON.stringify(after[key as keyof typeof fixed]))
+    .map(([, name]) => name);
+}
+
+function addressOf(address: AddressInfo | string | null): string {
+  if (address === null || typeof address === 'string') throw new Error('not listening on a TCP port');
+  return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+}

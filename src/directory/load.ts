@@ -1,0 +1,118 @@
+/** Database rows → the snapshot: all of them at the start, those that the change log names afterwards. */
+import type { Log } from '../ops/log.ts';
+import { latestSeq } from '../storage/changes.ts';
+import type { Keyring } from '../storage/crypto.ts';
+import { allEnvironments, environmentsByIds } from '../storage/environments.ts';
+import { allGroups, groupsByIds } from '../storage/groups.ts';
+import { allProjects, projectsByIds } from '../storage/projects.ts';
+import type { Row, Trx } from '../storage/schema.ts';
+import { allServers, serverFromRow, serversByIds } from '../storage/servers.ts';
+import { liveTokens, liveTokensByIds } from '../storage/tokens.ts';
+import type { Level, Server } from './model.ts';
+import { Directory } from './snapshot.ts';
+
+interface Rows {
+  readonly groups: Row<'groups'>[];
+  readonly projects: Row<'projects'>[];
+  readonly environments: Row<'environments'>[];
+  readonly servers: Row<'servers'>[];
+  readonly tokens: Row<'tokens'>[];
+}
+
+/** A directory with everything in it, and the last change that it knows. */
+export async function loadDirectory(trx: Trx, keyring: Keyring, log: Log): Promise<{ directory: Directory; seq: number }> {
+  const seq = await latestSeq(trx);
+  const directory = new Directory();
+  const rows: Rows = {
+    groups: await allGroups(trx),
+    projects: await allProjects(trx),
+    environments: await allEnvironments(trx),
+    servers: await allServers(trx),
+    tokens: await liveTokens(trx),
+  };
+  put(directory, rows, keyring, log);
+  return { directory, seq };
+}
+
+/** Reads the rows that changed and patches the directory in one synchronous step. Ids that are gone are removed. */
+export async function patchDirectory(
+  trx: Trx,
+  directory: Directory,
+  changes: readonly Pick<Row<'changes'>, 'subject' | 'row_id'>[],
+  keyring: Keyring,
+  log: Log,
+): Promise<void> {
+  const ids = (subject: keyof Rows) =>
+    new Set(changes.filter((change) => change.subject === subject).map((change) => change.row_id));
+  const changed = {
+    groups: ids('groups'),
+    projects: ids('projects'),
+    environments: ids('environments'),
+    servers: ids('servers'),
+    tokens: ids('tokens'),
+  };
+  const rows: Rows = {
+    groups: await groupsByIds(trx, changed.groups),
+    projects: await projectsByIds(trx, changed.projects),
+    environments: await environmentsByIds(trx, changed.environments),
+    servers: await serversByIds(trx, changed.servers),
+    tokens: await liveTokensByIds(trx, changed.tokens),
+  };
+  // What refers goes before what it refers to, and comes after it.
+  for (const id of missing(changed.tokens, rows.tokens)) directory.removeToken(id);
+  for (const id of missing(changed.servers, rows.servers)) directory.removeServer(id);
+  for (const id of missing(changed.environments, rows.environments)) directory.removeEnvironment(id);
+  for (const id of missing(changed.projects, rows.projects)) directory.removeProject(id);
+  for (const id of missing(changed.groups, rows.groups)) directory.removeGroup(id);
+  put(directory, rows, keyring, log);
+}
+
+function put(directory: Directory, rows: Rows, keyring: Keyring, log: Log): void {
+  // A parent's path is a prefix of its child's, so it sorts before it.
+  for (const row of rows.groups.toSorted((a, b) => (a.path < b.path ? -1 : 1))) directory.putGroup(row);
+  for (const row of rows.projects) directory.putProject(row);
+  for (const row of rows.environments) directory.putEnvironment(row);
+  for (const row of rows.servers) directory.putServer(readServer(row, keyring, log), row);
+  for (const row of rows.tokens) {
+    directory.putToken(
+      {
+        id: row.id,
+        name: row.name,
+        username: row.username,
+        expiresAt: row.expires_at,
+        allowedNetworks: JSON.parse(row.allowed_networks) as string[],
+        hash: row.hash,
+        previousHash: row.previous_hash,
+        previousExpiresAt: row.previous_expires_at,
+      },
+      row,
+    );
+  }
+}
+
+/** A server whose record cannot be read keeps its place, so that no less specific server answers instead of it. */
+function readServer(row: Row<'servers'>, keyring: Keyring, log: Log): Server {
+  try {
+    return serverFromRow(row, keyring);
+  } catch (error) {
+    log.error('a server cannot be used', { server: row.name, serverId: row.id, reason: (error as Error).message });
+    return {
+      id: row.id,
+      name: row.name,
+      level: row.level as Level,
+      url: row.url,
+      environmentScope: row.environment_scope,
+      enabled: row.enabled === 1,
+      kind: null,
+      enforce: {},
+      limits: {},
+      expose: [],
+      connection: null,
+    };
+  }
+}
+
+function missing(ids: ReadonlySet<number>, rows: readonly { id: number }[]): number[] {
+  const there = new Set(rows.map((row) => row.id));
+  return [...ids].filter((id) => !there.has(id));
+}

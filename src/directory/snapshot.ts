@@ -1,0 +1,245 @@
+/**
+ * The snapshot: the whole directory, groups to tokens, as objects and maps in memory. The corridor reads only this, so
+ * no question waits for the database, and a look-up costs the same with 10 or 100,000 environments.
+ *
+ * It is loaded once and then patched from the change log (`watch.ts`). A patch is one synchronous step: a reader never
+ * sees half of it. Servers and tokens are replaced as objects; groups, projects and environments keep their identity,
+ * because others refer to them.
+ */
+import type { Environment, Group, Project, Server, Target, Token } from './model.ts';
+import { chooseServer, type Resolution, resolveServer } from './resolve.ts';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type Owner = Mutable<Group> | Mutable<Project> | Mutable<Environment>;
+
+const NONE: readonly Server[] = Object.freeze([]);
+
+/** Where a server or token attaches; exactly one is set, none for the instance. The rows of the tables have this shape. */
+export interface OwnerIds {
+  readonly group_id: number | null;
+  readonly project_id: number | null;
+  readonly environment_id: number | null;
+}
+
+/** See the head of this file. `put…` and `remove…` take rows; a row refers only to rows that were put before it. */
+export class Directory {
+  readonly #groups = new Map<number, Mutable<Group>>();
+  readonly #projects = new Map<number, Mutable<Project>>();
+  readonly #environments = new Map<number, Mutable<Environment>>();
+  readonly #servers = new Map<number, { server: Server; owner: Owner | null }>();
+  readonly #tokens = new Map<number, Token>();
+
+  readonly #groupsByPath = new Map<string, Group>();
+  readonly #projectsByPath = new Map<string, Project>();
+  /** `acme/shop:production` by slug. Ids are looked up in `#environments`: a slug starts with a letter, an id never. */
+  readonly #environmentsBySlug = new Map<string, Environment>();
+  readonly #tokensByHash = new Map<string, Token>();
+  #instanceServers: readonly Server[] = NONE;
+  #targets = new WeakMap<object, Target>();
+  #generation = 0;
+
+  /** Grows with every change to servers or the tree (not to tokens): what was derived from them before is stale. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get size(): { groups: number; projects: number; environments: number; servers: number; tokens: number } {
+    return {
+      groups: this.#groups.size,
+      projects: this.#projects.size,
+      environments: this.#environments.size,
+      servers: this.#servers.size,
+      tokens: this.#tokens.size,
+    };
+  }
+
+  group(path: string): Target | null {
+    const group = this.#groupsByPath.get(path);
+    return group === undefined ? null : this.#target(group, () => ({ level: 'group', group }));
+  }
+
+  project(path: string): Target | null {
+    const project = this.#projectsByPath.get(path);
+    return project === undefined ? null : this.#target(project, () => ({ level: 'project', project }));
+  }
+
+  /** By slug or id. */
+  environment(projectPath: string, slugOrId: string): Target | null {
+    const environment =
+      this.#environmentsBySlug.get(`${projectPath}:${slugOrId}`) ?? this.#environmentById(projectPath, slugOrId);
+    return environment === null ? null : this.#target(environment, () => ({ level: 'environment', environment }));
+  }
+
+  /** The token that has (or until lately had) this secret's hash; revoked ones are not in the snapshot. */
+  tokenByHash(hash: string): Token | undefined {
+    return this.#tokensByHash.get(hash);
+  }
+
+  server(target: Target): Server | null {
+    return chooseServer(target, this.#instanceServers);
+  }
+
+  explain(target: Target): Resolution {
+    return resolveServer(target, this.#instanceServers);
+  }
+
+  servers(): Server[] {
+    return Array.from(this.#servers.values(), ({ server }) => server);
+  }
+
+  putGroup(row: { id: number; path: string; parent_id: number | null }): void {
+    const parent = row.parent_id === null ? null : must(this.#groups.get(row.parent_id), 'group', row.parent_id);
+    const known = this.#groups.get(row.id);
+    const group = known ?? { id: row.id, path: row.path, parent, servers: NONE };
+    if (known !== undefined) this.#groupsByPath.delete(known.path);
+    group.path = row.path;
+    group.parent = parent;
+    this.#groups.set(row.id, group);
+    this.#groupsByPath.set(row.path, group);
+    this.#generation++;
+  }
+
+  putProject(row: { id: number; path: string; group_id: number }): void {
+    const group = must(this.#groups.get(row.group_id), 'group', row.group_id);
+    const known = this.#projects.get(row.id);
+    const project = known ?? { id: row.id, path: row.path, group, servers: NONE };
+    const before = project.path;
+    project.path = row.path;
+    project.group = group;
+    this.#projects.set(row.id, project);
+    if (known !== undefined && before !== row.path) this.#renameProject(project, before);
+    this.#projectsByPath.set(row.path, project);
+    this.#generation++;
+  }
+
+  putEnvironment(row: { id: number; project_id: number; name: string; slug: string; kube_namespace: string }): void {
+    const project = must(this.#projects.get(row.project_id), 'project', row.project_id);
+    const known = this.#environments.get(row.id);
+    if (known !== undefined) this.#environmentsBySlug.delete(`${known.project.path}:${known.slug}`);
+    const fields = { name: row.name, slug: row.slug, kubeNamespace: row.kube_namespace, project };
+    const environment = known === undefined ? { id: row.id, ...fields, servers: NONE } : Object.assign(known, fields);
+    this.#environments.set(row.id, environment);
+    this.#environmentsBySlug.set(`${project.path}:${row.slug}`, environment);
+    this.#generation++;
+  }
+
+  putServer(server: Server, owner: OwnerIds): void {
+    this.removeServer(server.id);
+    const at = this.#ownerOf(owner);
+    this.#servers.set(server.id, { server, owner: at });
+    this.#setServers(at, [...this.#serversOf(at), server]);
+    this.#generation++;
+  }
+
+  /** `target` of the token comes from `owner`. */
+  putToken(token: Omit<Token, 'target'>, owner: OwnerIds): void {
+    this.removeToken(token.id);
+    const complete: Token = { ...token, target: this.#tokenTarget(owner) };
+    this.#tokens.set(token.id, complete);
+    this.#tokensByHash.set(token.hash, complete);
+    if (token.previousHash !== null) this.#tokensByHash.set(token.previousHash, complete);
+  }
+
+  removeGroup(id: number): void {
+    const group = this.#groups.get(id);
+    if (group === undefined) return;
+    this.#groups.delete(id);
+    if (this.#groupsByPath.get(group.path) === group) this.#groupsByPath.delete(group.path);
+    this.#generation++;
+  }
+
+  removeProject(id: number): void {
+    const project = this.#projects.get(id);
+    if (project === undefined) return;
+    this.#projects.delete(id);
+    if (this.#projectsByPath.get(project.path) === project) this.#projectsByPath.delete(project.path);
+    this.#generation++;
+  }
+
+  removeEnvironment(id: number): void {
+    const environment = this.#environments.get(id);
+    if (environment === undefined) return;
+    this.#environments.delete(id);
+    const key = `${environment.project.path}:${environment.slug}`;
+    if (this.#environmentsBySlug.get(key) === environment) this.#environmentsBySlug.delete(key);
+    this.#generation++;
+  }
+
+  removeServer(id: number): void {
+    const entry = this.#servers.get(id);
+    if (entry === undefined) return;
+    this.#servers.delete(id);
+    this.#setServers(
+      entry.owner,
+      this.#serversOf(entry.owner).filter((each) => each.id !== id),
+    );
+    this.#generation++;
+  }
+
+  removeToken(id: number): void {
+    const token = this.#tokens.get(id);
+    if (token === undefined) return;
+    this.#tokens.delete(id);
+    for (const hash of [token.hash, token.previousHash]) {
+      if (hash !== null && this.#tokensByHash.get(hash) === token) this.#tokensByHash.delete(hash);
+    }
+  }
+
+  #environmentById(projectPath: string, id: string): Environment | null {
+    if (!/^[1-9]\d{0,15}$/.test(id)) return null;
+    const environment = this.#environments.get(Number(id));
+    return environment !== undefined && environment.project.path === projectPath ? environment : null;
+  }
+
+  /** One target object for each thing it speaks for, so that what is derived from it can be remembered by identity. */
+  #target(of: object, make: () => Target): Target {
+    let target = this.#targets.get(of);
+    if (target === undefined) {
+      target = make();
+      this.#targets.set(of, target);
+    }
+    return target;
+  }
+
+  #tokenTarget({ group_id, project_id, environment_id }: OwnerIds): Target {
+    if (group_id !== null) {
+      const group = must(this.#groups.get(group_id), 'group', group_id);
+      return this.#target(group, () => ({ level: 'group', group }));
+    }
+    if (project_id !== null) {
+      const project = must(this.#projects.get(project_id), 'project', project_id);
+      return this.#target(project, () => ({ level: 'project', project }));
+    }
+    const environment = must(this.#environments.get(environment_id ?? 0), 'environment', environment_id ?? 0);
+    return this.#target(environment, () => ({ level: 'environment', environment }));
+  }
+
+  #ownerOf({ group_id, project_id, environment_id }: OwnerIds): Owner | null {
+    if (group_id !== null) return must(this.#groups.get(group_id), 'group', group_id);
+    if (project_id !== null) return must(this.#projects.get(project_id), 'project', project_id);
+    return environment_id === null ? null : must(this.#environments.get(environment_id), 'environment', environment_id);
+  }
+
+  #serversOf(owner: Owner | null): readonly Server[] {
+    return owner === null ? this.#instanceServers : owner.servers;
+  }
+
+  #setServers(owner: Owner | null, servers: readonly Server[]): void {
+    if (owner === null) this.#instanceServers = servers;
+    else owner.servers = servers.length === 0 ? NONE : servers;
+  }
+
+  #renameProject(project: Project, before: string): void {
+    if (this.#projectsByPath.get(before) === project) this.#projectsByPath.delete(before);
+    for (const environment of this.#environments.values()) {
+      if (environment.project !== project) continue;
+      this.#environmentsBySlug.delete(`${before}:${environment.slug}`);
+      this.#environmentsBySlug.set(`${project.path}:${environment.slug}`, environment);
+    }
+  }
+}
+
+function must<T>(value: T | undefined, what: string, id: number): T {
+  if (value === undefined) throw new Error(`the directory refers to ${what} ${id}, which does not exist`);
+  return value;
+}

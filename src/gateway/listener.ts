@@ -1,0 +1,71 @@
+/**
+ * The gateway's listener. The corridor takes its URLs straight off the HTTP server; all others are Fastify's, which has
+ * nothing but a 404 for them yet.
+ */
+import { createServer, type Server, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import Fastify, { type FastifyInstance } from 'fastify';
+import { PromgateError } from '../errors.ts';
+import { type Corridor, notFound } from './corridor.ts';
+import { errorBody, sendError } from './envelope.ts';
+
+/** Long GET URLs and Grafana's headers. */
+const MAX_HEADERS = 64 * 1024;
+/** A client that has not sent its whole head, or its whole request, after this is cut off. */
+const HEAD_TIMEOUT = 15_000;
+const REQUEST_TIMEOUT = 60_000;
+/** Longer than the idle pools of clients (Go's keep theirs 90 s), so that they are the side that closes. */
+const KEEP_ALIVE = 120_000;
+
+export function createGateway(corridor: Corridor): FastifyInstance {
+  const app = Fastify({
+    serverFactory(fastify) {
+      const server = createServer(
+        {
+          maxHeaderSize: MAX_HEADERS,
+          headersTimeout: HEAD_TIMEOUT,
+          requestTimeout: REQUEST_TIMEOUT,
+          connectionsCheckingInterval: 2_000,
+          keepAliveTimeout: KEEP_ALIVE,
+          noDelay: true,
+        },
+        (request, response) => {
+          if (!corridor(request, response)) fastify(request, response);
+        },
+      );
+      server.on('clientError', answerBrokenRequest);
+      server.on('dropRequest', (_request, socket: Socket) => socket.destroy());
+      return server as Server;
+    },
+  });
+  app.setNotFoundHandler((_request, reply) => {
+    reply.hijack();
+    sendError(reply.raw, notFound());
+  });
+  return app;
+}
+
+/** What is not even an HTTP request gets an answer too, and no more. */
+function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesWritten > 0) {
+    socket.destroy();
+    return;
+  }
+  const refusal = brokenRequest(error.code);
+  const body = errorBody(refusal);
+  socket.end(
+    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status] ?? ''}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nX-Content-Type-Options: nosniff\r\n\r\n${body}`,
+  );
+}
+
+function brokenRequest(code: string | undefined): PromgateError {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new PromgateError(
+      'headers_too_large',
+      `the request's line and headers have more than ${MAX_HEADERS} bytes: send parameters in a POST body`,
+    );
+  }
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return new PromgateError('request_timeout', 'the request was not complete in time');
+  return new PromgateError('bad_data', 'malformed HTTP request');
+}

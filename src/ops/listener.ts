@@ -1,0 +1,21 @@
+/** The operators' listener: metrics and health, apart from the gateway so that it need not be reachable from outside. */
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { Metrics } from './metrics.ts';
+
+/** `ready` is false while stopping and while changes of the directory do not arrive. */
+export function createOpsListener(metrics: Metrics, ready: () => boolean): FastifyInstance {
+  const app = Fastify();
+  app.get('/metrics', async (_request, reply) => {
+    metrics.setReady(ready());
+    return reply.type(metrics.contentType).send(await metrics.text());
+  });
+  app.get('/-/healthy', (_request, reply) => reply.type('text/plain; charset=utf-8').send('Promgate is Healthy.\n'));
+  app.get('/-/ready', (_request, reply) => {
+    const isReady = ready();
+    return reply
+      .code(isReady ? 200 : 503)
+      .type('text/plain; charset=utf-8')
+      .send(isReady ? 'Promgate is Ready.\n' : 'Promgate is not ready.\n');
+  });
+  return app;
+}

@@ -1,0 +1,112 @@
+/** Promgate's own metrics (contract §11). Label values are bounded: endpoint names of the table, server names, codes. */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { Directory } from '../directory/snapshot.ts';
+
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+export interface Metrics {
+  /** One answered (or broken-off) request; `code` is the HTTP status, `499` where the client left. */
+  request(endpoint: string, code: number, seconds: number): void;
+  /** One request to a server; `code` is its status or why there is none. */
+  upstream(server: string, code: string, seconds: number): void;
+  /** One refusal of a valid caller; `reason` is an error code of the catalogue. */
+  rejection(reason: string): void;
+  setReady(ready: boolean): void;
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+export function createMetrics(version: string, directory: () => Directory | null): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const requests = new Counter({
+    name: 'promgate_http_requests_total',
+    help: 'Requests on the data plane by endpoint and status code (499: the client left).',
+    labelNames: ['endpoint', 'code'],
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'promgate_http_request_duration_seconds',
+    help: 'Time from a request to the last byte of its answer.',
+    labelNames: ['endpoint'],
+    buckets: BUCKETS,
+    registers,
+  });
+  const upstreamRequests = new Counter({
+    name: 'promgate_upstream_requests_total',
+    help: 'Requests to servers by server name and status code, or why there was none.',
+    labelNames: ['server', 'code'],
+    registers,
+  });
+  const upstreamDuration = new Histogram({
+    name: 'promgate_upstream_request_duration_seconds',
+    help: 'Time from asking a server to the last byte of its answer, waiting for a slow client included.',
+    labelNames: ['server'],
+    buckets: BUCKETS,
+    registers,
+  });
+  const rejections = new Counter({
+    name: 'promgate_guard_rejections_total',
+    help: 'Requests with valid credentials that were refused before a server was asked.',
+    labelNames: ['reason'],
+    registers,
+  });
+  const ready = new Gauge({ name: 'promgate_ready', help: 'Whether changes of the directory arrive (1) or not (0).', registers });
+  new Gauge({
+    name: 'promgate_build_info',
+    help: 'Version of Promgate and Node.js.',
+    labelNames: ['version', 'node'],
+    registers,
+  }).set({ version, node: process.versions.node }, 1);
+  new Gauge({
+    name: 'promgate_directory_objects',
+    help: 'Objects in the directory.',
+    labelNames: ['kind'],
+    registers,
+    collect() {
+      for (const [kind, count] of Object.entries(directory()?.size ?? {})) this.set({ kind }, count);
+    },
+  });
+  processGauges(registry);
+  return {
+    request(endpoint, code, seconds) {
+      requests.inc({ endpoint, code });
+      duration.observe({ endpoint }, seconds);
+    },
+    upstream(server, code, seconds) {
+      upstreamRequests.inc({ server, code });
+      upstreamDuration.observe({ server }, seconds);
+    },
+    rejection: (reason) => rejections.inc({ reason }),
+    setReady: (value) => ready.set(value ? 1 : 0),
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
+
+/** The few process metrics that Prometheus users look for, by their standard names. */
+function processGauges(registry: Registry): void {
+  const registers = [registry];
+  const start = Date.now() / 1000 - process.uptime();
+  new Gauge({ name: 'process_start_time_seconds', help: 'Start time of the process since the Unix epoch.', registers }).set(
+    start,
+  );
+  new Counter({
+    name: 'process_cpu_seconds_total',
+    help: 'User and system CPU time spent.',
+    registers,
+    collect() {
+      const { user, system } = process.cpuUsage();
+      this.reset();
+      this.inc((user + system) / 1e6);
+    },
+  });
+  new Gauge({
+    name: 'process_resident_memory_bytes',
+    help: 'Resident memory size.',
+    registers,
+    collect() {
+      this.set(process.memoryUsage.rss());
+    },
+  });
+}

@@ -1,0 +1,37 @@
+/** Connection, TLS and protocol trouble with a server, in words that name the server and never its URL. */
+import type { Server } from '../directory/model.ts';
+import { PromgateError } from '../errors.ts';
+
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'cannot be reached: connection refused',
+  ENOTFOUND: 'cannot be reached: its name does not resolve',
+  EAI_AGAIN: 'cannot be reached: its name cannot be resolved at the moment',
+  EHOSTUNREACH: 'cannot be reached: no route to it',
+  ENETUNREACH: 'cannot be reached: no route to it',
+  ETIMEDOUT: 'cannot be reached: connecting took too long',
+  UND_ERR_CONNECT_TIMEOUT: 'cannot be reached: connecting took too long',
+  ECONNRESET: 'closed the connection before its answer was complete',
+  EPIPE: 'closed the connection before its answer was complete',
+  UND_ERR_SOCKET: 'closed the connection before its answer was complete',
+  UND_ERR_RESPONSE: 'did not answer in valid HTTP',
+  UND_ERR_HEADERS_OVERFLOW: 'did not answer in valid HTTP: its headers are too large',
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'closed the connection before its answer was complete',
+};
+
+/** Turns an error of undici, node:net or node:tls into `unavailable`; the operator's text keeps the original. */
+export function upstreamError(server: Server, error: Error & { code?: string }): PromgateError {
+  const code = error.code ?? '';
+  const reason =
+    REASONS[code] ?? (code.startsWith('HPE_') ? 'did not answer in valid HTTP' : (tlsReason(code) ?? 'cannot be reached'));
+  return new PromgateError('unavailable', `server ${JSON.stringify(server.name)} ${reason}`, {
+    operator: `${code === '' ? error.name : code}: ${error.message}`,
+    cause: error,
+  });
+}
+
+function tlsReason(code: string): string | null {
+  if (code.startsWith('ERR_SSL_') || code === 'EPROTO') return 'cannot be reached: the TLS handshake failed';
+  const certificate =
+    code.startsWith('ERR_TLS_CERT') || code.startsWith('CERT_') || code.includes('_CERT') || code.startsWith('UNABLE_TO_');
+  return certificate ? `cannot be reached: its TLS certificate is not accepted (${code})` : null;
+}
