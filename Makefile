@@ -3,7 +3,9 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
-# Node 24 comes with `npm ci` as a development dependency and stands first on the path.
+# Node 24 comes with `npm ci` as a development dependency and stands first on the path. The installation itself runs on the
+# system's, because it removes that one; npm would warn that it is too old for some packages.
+SYSTEM_PATH := $(PATH)
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 # Changes when package-lock.json does, and is gone when node_modules is.
@@ -32,6 +34,6 @@ dev: $(STAMP) ## serve from the sources, started anew at each change; data in .c
 	@exec npm run dev
 
 $(STAMP): package-lock.json
-	@command -v npm >/dev/null || { echo 'npm is missing. Install Node.js 20 or newer with npm.' >&2; exit 1; }
-	npm ci
+	@PATH='$(SYSTEM_PATH)' command -v npm >/dev/null || { echo 'npm is missing. Install Node.js 20 or newer with npm.' >&2; exit 1; }
+	PATH='$(SYSTEM_PATH)' npm ci --loglevel=error
 	@touch $@
