@@ -1,0 +1,78 @@
+/** The tokens there are, for people. */
+import { findTarget, type TargetName } from '../directory/find.ts';
+import type { Database } from '../storage/database.ts';
+import type { Trx } from '../storage/schema.ts';
+
+/** A token without its secret. Times are Unix milliseconds. */
+export interface TokenEntry {
+  readonly id: number;
+  readonly name: string;
+  readonly username: string;
+  readonly target: TargetName;
+  readonly state: 'active' | 'expired' | 'revoked';
+  readonly allowedNetworks: readonly string[];
+  readonly createdAt: number;
+  readonly expiresAt: number | null;
+  readonly revokedAt: number | null;
+  /** Until when the secret before the last rotation stays good; `null` where it is not. */
+  readonly previousUntil: number | null;
+  readonly lastUsedAt: number | null;
+}
+
+/** All tokens, or those that belong to exactly this target, by id. Throws `not_found` where there is no such target. */
+export function listTokens(database: Database, target: TargetName | null, now: number = Date.now()): Promise<TokenEntry[]> {
+  return database.read(async (trx) => {
+    const owner = target === null ? null : (await findTarget(trx, target)).owner;
+    const all = namedTokens(trx);
+    const rows = await (owner === null ? all : all.where(`tokens.${owner.level}_id`, '=', owner.id)).execute();
+    return rows.map((row) => ({
+      id: row.id,
+      name: row.name,
+      username: row.username,
+      target: targetOf(row),
+      state: row.revoked_at !== null ? 'revoked' : row.expires_at !== null && row.expires_at <= now ? 'expired' : 'active',
+      allowedNetworks: networksOf(row.allowed_networks),
+      createdAt: row.created_at,
+      expiresAt: row.expires_at,
+      revokedAt: row.revoked_at,
+      previousUntil: row.previous_expires_at !== null && row.previous_expires_at > now ? row.previous_expires_at : null,
+      lastUsedAt: row.last_used_at,
+    }));
+  });
+}
+
+function namedTokens(trx: Trx) {
+  return trx
+    .selectFrom('tokens')
+    .leftJoin('token_usage', 'token_usage.token_id', 'tokens.id')
+    .leftJoin('environments', 'environments.id', 'tokens.environment_id')
+    .leftJoin('projects', (join) =>
+      join.on('projects.id', '=', (eb) => eb.fn.coalesce('tokens.project_id', 'environments.project_id')),
+    )
+    .leftJoin('groups', 'groups.id', 'tokens.group_id')
+    .selectAll('tokens')
+    .select([
+      'token_usage.last_used_at',
+      'environments.name as environment_name',
+      'projects.path as project_path',
+      'groups.path as group_path',
+    ])
+    .orderBy('tokens.id');
+}
+
+interface Names {
+  readonly group_path: string | null;
+  readonly project_path: string | null;
+  readonly environment_name: string | null;
+}
+
+function targetOf({ group_path, project_path, environment_name }: Names): TargetName {
+  if (group_path !== null) return { level: 'group', path: group_path };
+  if (environment_name !== null) return { level: 'environment', path: `${project_path}:${environment_name}` };
+  return { level: 'project', path: project_path ?? '' };
+}
+
+function networksOf(json: string): string[] {
+  const networks: unknown = JSON.parse(json);
+  return Array.isArray(networks) ? networks.map(String) : [];
+}

@@ -1,0 +1,55 @@
+/**
+ * The text of a token: `promgate_`, 32 random characters, 6 characters of checksum; 47 in all.
+ *
+ * The alphabet is `0-9A-Za-z` in that order. The checksum is the CRC-32 (ISO 3309, as in zlib and PNG) of the 41
+ * characters before it, written in base 62 with the most significant digit first, padded with `0` to six. A secret
+ * scanner finds candidates with `promgate_[0-9A-Za-z]{38}` and drops false ones by the checksum, without asking anyone.
+ * 32 characters of 62 hold 190 bits.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+
+const prefix = 'promgate_';
+const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const secretLength = 32;
+const checksumLength = 6;
+const form = /^promgate_[0-9A-Za-z]{38}$/;
+
+/** A new token's text. */
+export function newTokenText(): string {
+  const body = prefix + randomCharacters(secretLength);
+  return body + checksum(body);
+}
+
+/** Whether `text` has a token's form and its checksum holds; says nothing about whether such a token exists. */
+export function isTokenText(text: string): boolean {
+  if (!form.test(text)) return false;
+  const body = text.slice(0, -checksumLength);
+  return text.endsWith(checksum(body));
+}
+
+/** What is stored of a token: SHA-256 of its text in lower-case hex. It needs no salt or stretching: it is random itself. */
+export function hashToken(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** Bytes from 248 (4 × 62) up are thrown away: the remainder of the others is evenly distributed. */
+function randomCharacters(count: number): string {
+  let text = '';
+  while (text.length < count) {
+    for (const byte of randomBytes(count)) {
+      if (byte < 248 && text.length < count) text += alphabet.charAt(byte % 62);
+    }
+  }
+  return text;
+}
+
+function checksum(body: string): string {
+  let rest = crc32(body);
+  let digits = '';
+  for (let i = 0; i < checksumLength; i++) {
+    digits = alphabet.charAt(rest % 62) + digits;
+    rest = Math.floor(rest / 62);
+  }
+  return digits;
+}

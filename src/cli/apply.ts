@@ -1,0 +1,61 @@
+import type { Command } from 'commander';
+import type { ApplyResult, Change } from '../directory/apply.ts';
+import { addSettingsOptions, note, type RegisterCommand, settingsOf } from './command.ts';
+import { addOutputOption, type OutputFormat, print } from './output.ts';
+
+interface Options {
+  readonly file: string;
+  readonly dryRun?: true;
+  readonly prune?: true;
+  readonly output: OutputFormat;
+}
+
+export const register: RegisterCommand = (program) => {
+  addOutputOption(addSettingsOptions(program.command('apply'), 'storage'))
+    .description('make groups, projects, environments and servers what a resource file says')
+    .requiredOption('-f, --file <file>', 'resource file; - for standard input')
+    .option('--dry-run', 'only say what would be done')
+    .option('--prune', 'also remove what an earlier apply made and the file no longer names')
+    .action(async (options: Options, command: Command) => {
+      const settings = await settingsOf(command);
+      const text = await readInput(options.file);
+      const { applyResources } = await import('../directory/apply.ts');
+      const { openKeyring } = await import('../storage/crypto.ts');
+      const { openDatabase } = await import('../storage/database.ts');
+      const database = await openDatabase(settings);
+      try {
+        const result = await applyResources(database, openKeyring(settings), text, {
+          fileName: options.file === '-' ? 'stdin' : options.file,
+          dryRun: options.dryRun === true,
+          prune: options.prune === true,
+          env: process.env,
+        });
+        await report(options.output, result);
+      } finally {
+        await database.close();
+      }
+    });
+};
+
+async function readInput(file: string): Promise<string> {
+  if (file === '-') {
+    const { text } = await import('node:stream/consumers');
+    return text(process.stdin);
+  }
+  const { readFile } = await import('node:fs/promises');
+  return readFile(file, 'utf8');
+}
+
+async function report(format: OutputFormat, { dryRun, changes, counts }: ApplyResult): Promise<void> {
+  // What stays as it is is counted, not listed: of a large file it is nearly everything.
+  const listed = changes.filter(({ action }) => action !== 'unchanged');
+  const table = { columns: ['action', 'kind', 'name', 'details'], rows: listed.map(row) };
+  await print(format, { dry_run: dryRun, counts, changes }, listed.length === 0 ? '' : table);
+  const summary = `${counts.created} created, ${counts.changed} changed, ${counts.unchanged} left as they were, ${counts.removed} removed`;
+  const kept = counts.kept === 0 ? '' : `, ${counts.kept} kept`;
+  note(`${summary}${kept}${dryRun ? ' (dry run: nothing was done)' : ''}`);
+}
+
+function row({ action, kind, name, owner, fields, reason }: Change): string[] {
+  return [action, kind, owner === undefined ? name : `${name} (${owner})`, reason ?? fields?.join(', ') ?? ''];
+}
