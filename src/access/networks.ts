@@ -2,9 +2,17 @@
 import { BlockList, isIP, isIPv4 } from 'node:net';
 import { PromgateError } from '../errors.ts';
 
+/** Its message names the text and what would be right. */
+export class NetworkError extends PromgateError {
+  constructor(message: string) {
+    super('bad_data', message);
+    this.name = 'NetworkError';
+  }
+}
+
 /**
  * The canonical form of a network: `10.1.0.0/16`, `2001:db8::/32`; a lone address gets `/32` or `/128`, an IPv4-mapped
- * IPv6 network becomes IPv4. Throws `bad_data` with what would be right,
+ * IPv6 network becomes IPv4. Throws {@link NetworkError},
  * also for bits beyond the prefix: they are most often a typing error.
  */
 export function normalizeNetwork(text: string): string {
@@ -12,17 +20,16 @@ export function normalizeNetwork(text: string): string {
   const address = match?.[1] ?? '';
   const family = isIP(address);
   if (match === null || family === 0 || address.includes('%')) {
-    throw new PromgateError('bad_data', `"${text}" is not a network such as 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32`);
+    throw new NetworkError(`"${text}" is not a network such as 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32`);
   }
   const width = family === 4 ? 32 : 128;
   const length = match[2] === undefined ? width : Number(match[2]);
-  if (length > width)
-    throw new PromgateError('bad_data', `"${text}": the prefix length of an IPv${family} network is at most ${width}`);
+  if (length > width) throw new NetworkError(`"${text}": the prefix length of an IPv${family} network is at most ${width}`);
   const bits = addressBits(address);
   const hostBits = BigInt(width - length);
   const base = (bits >> hostBits) << hostBits;
   const network = formatNetwork(base, length, width);
-  if (base !== bits) throw new PromgateError('bad_data', `"${text}" has bits set beyond its prefix; the network is ${network}`);
+  if (base !== bits) throw new NetworkError(`"${text}" has bits set beyond its prefix; the network is ${network}`);
   return network;
 }
 

@@ -1,12 +1,15 @@
 import { Command, CommanderError } from 'commander';
+import { register as apply } from './apply.ts';
 import { exitCodes, note, type RegisterCommand, UsageError } from './command.ts';
 import { register as config } from './config-check.ts';
 import { register as migrate } from './migrate.ts';
+import { register as resolve } from './resolve.ts';
 import { register as serve } from './serve.ts';
+import { register as token } from './token.ts';
 import { register as version, versionText } from './version.ts';
 
 /** In the order of the help: first what one does first. */
-const commands: readonly RegisterCommand[] = [serve, config, migrate, version];
+const commands: readonly RegisterCommand[] = [serve, apply, resolve, token, config, migrate, version];
 
 const helpEnd = `
 Settings: flags, PROMGATE_… variables, promgate.yml; see docs/configuration.md.

@@ -35,7 +35,8 @@ export class ResourceFileError extends Error {
   readonly problems: readonly ResourceProblem[];
 
   constructor(fileName: string, problems: readonly ResourceProblem[]) {
-    super(problems.map((problem) => formatProblem(fileName, problem)).join('\n'));
+    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`;
+    super([`the resource file has ${count}:`, ...problems.map((problem) => formatProblem(fileName, problem))].join('\n'));
     this.problems = problems;
   }
 }
