@@ -1,11 +1,10 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, dialects, type TestDatabase } from '../../test/support/database.ts';
+import { insertEnvironment, insertGroup, insertProject } from '../../test/support/rows.ts';
 import { changesAfter, latestSeq, oldestSeq, pruneChanges } from './changes.ts';
 import { openKeyring } from './crypto.ts';
-import { insertEnvironment } from './environments.ts';
-import { deleteGroup, insertGroup, updateGroup } from './groups.ts';
-import { insertProject } from './projects.ts';
+import { deleteGroups } from './groups.ts';
 import type { Row, Trx } from './schema.ts';
 import { insertServer } from './servers.ts';
 import { insertToken, recordTokenUse } from './tokens.ts';
@@ -30,8 +29,8 @@ describe.each(dialects)('the change log on %s', (dialect) => {
 
   it('names the row of each insert, update and delete, in order', async () => {
     const group = await newGroup('acme');
-    await write((trx) => updateGroup(trx, group.id, { managed_by: 'apply' }));
-    await write((trx) => deleteGroup(trx, group.id));
+    await write((trx) => trx.updateTable('groups').set({ managed_by: 'apply' }).execute());
+    await write((trx) => deleteGroups(trx, [group.id]));
     const changes = await read((trx) => changesAfter(trx, 0, 10));
     expect(shown(changes)).toEqual([`groups ${group.id}`, `groups ${group.id}`, `groups ${group.id}`]);
     expect(changes.map(({ seq }) => seq)).toEqual(changes.map(({ seq }) => seq).sort((a, b) => a - b));
@@ -71,7 +70,7 @@ describe.each(dialects)('the change log on %s', (dialect) => {
       return { group, inner, project, environment, server, token };
     });
     const before = await read(latestSeq);
-    await write((trx) => deleteGroup(trx, rows.group.id));
+    await write((trx) => deleteGroups(trx, [rows.group.id]));
     expect(shown(await read((trx) => changesAfter(trx, before, 100))).sort()).toEqual(
       [
         `groups ${rows.group.id}`,

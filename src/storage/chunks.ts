@@ -7,9 +7,9 @@ export function* chunks<T>(items: Iterable<T>): Generator<T[]> {
   for (let start = 0; start < all.length; start += chunkSize) yield all.slice(start, start + chunkSize);
 }
 
-/** All rows that `read` gives for `ids`, asked in chunks. Ids without a row are left out; the order is not that of `ids`. */
-export async function rowsByIds<T>(ids: Iterable<number>, read: (ids: number[]) => Promise<T[]>): Promise<T[]> {
-  const found: T[][] = [];
-  for (const chunk of chunks(ids)) found.push(await read(chunk));
-  return found.flat();
+/** The rows that `query` gives for all `items`, asked in chunks. */
+export async function inChunks<T, R>(items: Iterable<T>, query: (items: T[]) => Promise<R[]>): Promise<R[]> {
+  const rows: R[][] = [];
+  for (const chunk of chunks(items)) rows.push(await query(chunk));
+  return rows.flat();
 }

@@ -1,10 +1,9 @@
-import type { Insertable } from 'kysely';
-import { rowsByIds } from './chunks.ts';
-import type { EnvironmentRow, Row, Trx } from './schema.ts';
+import { chunks, inChunks } from './chunks.ts';
+import type { NewRow, Row, Trx } from './schema.ts';
 
-/** Fails when the project has an environment with the name or the slug. */
-export function insertEnvironment(trx: Trx, environment: Omit<Insertable<EnvironmentRow>, 'id'>): Promise<Row<'environments'>> {
-  return trx.insertInto('environments').values(environment).returningAll().executeTakeFirstOrThrow();
+/** The new rows, in no particular order. Fails when a project has an environment with the name or the slug. */
+export function insertEnvironments(trx: Trx, environments: readonly NewRow<'environments'>[]): Promise<Row<'environments'>[]> {
+  return inChunks(environments, (chunk) => trx.insertInto('environments').values(chunk).returningAll().execute());
 }
 
 export async function updateEnvironment(
@@ -15,9 +14,9 @@ export async function updateEnvironment(
   await trx.updateTable('environments').set(change).where('id', '=', id).execute();
 }
 
-/** Deletes its servers and tokens, too. */
-export async function deleteEnvironment(trx: Trx, id: number): Promise<void> {
-  await trx.deleteFrom('environments').where('id', '=', id).execute();
+/** Deletes their servers and tokens, too. */
+export async function deleteEnvironments(trx: Trx, ids: Iterable<number>): Promise<void> {
+  for (const chunk of chunks(ids)) await trx.deleteFrom('environments').where('id', 'in', chunk).execute();
 }
 
 export function findEnvironment(trx: Trx, projectId: number, name: string): Promise<Row<'environments'> | undefined> {
@@ -38,5 +37,5 @@ export function allEnvironments(trx: Trx): Promise<Row<'environments'>[]> {
 }
 
 export function environmentsByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'environments'>[]> {
-  return rowsByIds(ids, (chunk) => trx.selectFrom('environments').selectAll().where('id', 'in', chunk).execute());
+  return inChunks(ids, (chunk) => trx.selectFrom('environments').selectAll().where('id', 'in', chunk).execute());
 }

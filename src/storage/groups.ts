@@ -1,21 +1,20 @@
-import { type Insertable, sql } from 'kysely';
-import { rowsByIds } from './chunks.ts';
-import { refuseTakenPath } from './paths.ts';
-import type { GroupRow, Row, Trx } from './schema.ts';
+import { sql } from 'kysely';
+import { chunks, inChunks } from './chunks.ts';
+import { refuseTakenPaths } from './paths.ts';
+import type { NewRow, Row, Trx } from './schema.ts';
 
-/** Throws `bad_data` when a project or a group has the path. */
-export async function insertGroup(trx: Trx, group: Omit<Insertable<GroupRow>, 'id'>): Promise<Row<'groups'>> {
-  await refuseTakenPath(trx, group.path);
-  return trx.insertInto('groups').values(group).returningAll().executeTakeFirstOrThrow();
+/** The new rows, in no particular order. Throws `bad_data` when a group or a project has one of the paths. */
+export async function insertGroups(trx: Trx, groups: readonly NewRow<'groups'>[]): Promise<Row<'groups'>[]> {
+  await refuseTakenPaths(
+    trx,
+    groups.map(({ path }) => path),
+  );
+  return inChunks(groups, (chunk) => trx.insertInto('groups').values(chunk).returningAll().execute());
 }
 
-export async function updateGroup(trx: Trx, id: number, change: Pick<Row<'groups'>, 'managed_by'>): Promise<void> {
-  await trx.updateTable('groups').set(change).where('id', '=', id).execute();
-}
-
-/** Deletes all below it, too. */
-export async function deleteGroup(trx: Trx, id: number): Promise<void> {
-  await trx.deleteFrom('groups').where('id', '=', id).execute();
+/** Deletes all below them, too. */
+export async function deleteGroups(trx: Trx, ids: Iterable<number>): Promise<void> {
+  for (const chunk of chunks(ids)) await trx.deleteFrom('groups').where('id', 'in', chunk).execute();
 }
 
 /** Upper and lower case are the same in a path. */
@@ -28,5 +27,5 @@ export function allGroups(trx: Trx): Promise<Row<'groups'>[]> {
 }
 
 export function groupsByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'groups'>[]> {
-  return rowsByIds(ids, (chunk) => trx.selectFrom('groups').selectAll().where('id', 'in', chunk).execute());
+  return inChunks(ids, (chunk) => trx.selectFrom('groups').selectAll().where('id', 'in', chunk).execute());
 }

@@ -1,21 +1,20 @@
-import { type Insertable, sql } from 'kysely';
-import { rowsByIds } from './chunks.ts';
-import { refuseTakenPath } from './paths.ts';
-import type { ProjectRow, Row, Trx } from './schema.ts';
+import { sql } from 'kysely';
+import { chunks, inChunks } from './chunks.ts';
+import { refuseTakenPaths } from './paths.ts';
+import type { NewRow, Row, Trx } from './schema.ts';
 
-/** Throws `bad_data` when a project or a group has the path. */
-export async function insertProject(trx: Trx, project: Omit<Insertable<ProjectRow>, 'id'>): Promise<Row<'projects'>> {
-  await refuseTakenPath(trx, project.path);
-  return trx.insertInto('projects').values(project).returningAll().executeTakeFirstOrThrow();
+/** The new rows, in no particular order. Throws `bad_data` when a group or a project has one of the paths. */
+export async function insertProjects(trx: Trx, projects: readonly NewRow<'projects'>[]): Promise<Row<'projects'>[]> {
+  await refuseTakenPaths(
+    trx,
+    projects.map(({ path }) => path),
+  );
+  return inChunks(projects, (chunk) => trx.insertInto('projects').values(chunk).returningAll().execute());
 }
 
-export async function updateProject(trx: Trx, id: number, change: Pick<Row<'projects'>, 'managed_by'>): Promise<void> {
-  await trx.updateTable('projects').set(change).where('id', '=', id).execute();
-}
-
-/** Deletes all below it, too. */
-export async function deleteProject(trx: Trx, id: number): Promise<void> {
-  await trx.deleteFrom('projects').where('id', '=', id).execute();
+/** Deletes all below them, too. */
+export async function deleteProjects(trx: Trx, ids: Iterable<number>): Promise<void> {
+  for (const chunk of chunks(ids)) await trx.deleteFrom('projects').where('id', 'in', chunk).execute();
 }
 
 /** Upper and lower case are the same in a path. */
@@ -28,5 +27,5 @@ export function allProjects(trx: Trx): Promise<Row<'projects'>[]> {
 }
 
 export function projectsByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'projects'>[]> {
-  return rowsByIds(ids, (chunk) => trx.selectFrom('projects').selectAll().where('id', 'in', chunk).execute());
+  return inChunks(ids, (chunk) => trx.selectFrom('projects').selectAll().where('id', 'in', chunk).execute());
 }

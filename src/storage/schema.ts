@@ -1,5 +1,5 @@
 /** The tables as Kysely sees them, the same on SQLite and PostgreSQL. Times are Unix milliseconds. */
-import type { Generated, Selectable, Transaction } from 'kysely';
+import type { Generated, Insertable, Selectable, Transaction } from 'kysely';
 
 export interface Schema {
   groups: GroupRow;
@@ -13,6 +13,9 @@ export interface Schema {
 
 /** A row as it is read. */
 export type Row<Table extends keyof Schema> = Selectable<Schema[Table]>;
+
+/** A row as it is written; the database gives it its id. */
+export type NewRow<Table extends 'groups' | 'projects' | 'environments'> = Omit<Insertable<Schema[Table]>, 'id'>;
 
 /** What every repository function takes first: a transaction of `Database.read` or `Database.write`. */
 export type Trx = Transaction<Schema>;

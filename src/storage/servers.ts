@@ -1,12 +1,15 @@
 import { z } from 'zod';
 import { type Connection, exposable, type Server, serverKinds } from '../directory/model.ts';
-import { rowsByIds } from './chunks.ts';
+import { chunks, inChunks } from './chunks.ts';
 import type { Keyring } from './crypto.ts';
 import { ownerColumns, type ServerOwner } from './owner.ts';
 import type { Row, Trx } from './schema.ts';
 
 /** All of a server that a person declares. */
-export type ServerDefinition = Omit<Server, 'id' | 'level'>;
+export type ServerDefinition = Omit<StoredServer, 'id' | 'level'>;
+
+/** A server whose credentials could be decrypted. */
+export type StoredServer = Server & { readonly connection: Connection };
 
 /** Fails when the owner has a server with the name. */
 export function insertServer(
@@ -38,17 +41,8 @@ export async function updateServer(
     .execute();
 }
 
-export async function deleteServer(trx: Trx, id: number): Promise<void> {
-  await trx.deleteFrom('servers').where('id', '=', id).execute();
-}
-
-export function findServer(trx: Trx, owner: ServerOwner, name: string): Promise<Row<'servers'> | undefined> {
-  return ownedBy(trx, owner).where('name', '=', name).executeTakeFirst();
-}
-
-/** The servers of exactly this owner, not of what is above or below it. */
-export function listServers(trx: Trx, owner: ServerOwner): Promise<Row<'servers'>[]> {
-  return ownedBy(trx, owner).orderBy('id').execute();
+export async function deleteServers(trx: Trx, ids: Iterable<number>): Promise<void> {
+  for (const chunk of chunks(ids)) await trx.deleteFrom('servers').where('id', 'in', chunk).execute();
 }
 
 export function allServers(trx: Trx): Promise<Row<'servers'>[]> {
@@ -56,11 +50,11 @@ export function allServers(trx: Trx): Promise<Row<'servers'>[]> {
 }
 
 export function serversByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'servers'>[]> {
-  return rowsByIds(ids, (chunk) => trx.selectFrom('servers').selectAll().where('id', 'in', chunk).execute());
+  return inChunks(ids, (chunk) => trx.selectFrom('servers').selectAll().where('id', 'in', chunk).execute());
 }
 
 /** The model's server. Throws, naming the server and no secret, when its connection cannot be decrypted or the row makes no sense. */
-export function serverFromRow(row: Row<'servers'>, keyring: Keyring): Server {
+export function serverFromRow(row: Row<'servers'>, keyring: Keyring): StoredServer {
   const named = `The server ${JSON.stringify(row.name)} (id ${row.id})`;
   return {
     ...parsed(storedServer, documents(row), `${named} holds what this version of Promgate does not understand.`),
@@ -89,11 +83,6 @@ function openConnection(row: Row<'servers'>, keyring: Keyring, named: string): C
 /** Whoever can write to the database but has no key must not send a server's credentials to a host of his own. */
 function boundTo(url: string): string {
   return `server ${url}`;
-}
-
-function ownedBy(trx: Trx, owner: ServerOwner) {
-  const servers = trx.selectFrom('servers').selectAll().where('level', '=', owner.level);
-  return owner.level === 'instance' ? servers : servers.where(`${owner.level}_id`, '=', owner.id);
 }
 
 function columns(keyring: Keyring, server: ServerDefinition) {

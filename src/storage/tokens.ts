@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { PromgateError } from '../errors.ts';
-import { chunks, rowsByIds } from './chunks.ts';
+import { chunks, inChunks } from './chunks.ts';
 import { ownerColumns, type TokenOwner } from './owner.ts';
 import type { Row, Trx } from './schema.ts';
 
@@ -57,18 +57,6 @@ async function refuseTakenUsername(trx: Trx, username: string): Promise<void> {
   if (taken !== undefined) throw new PromgateError('bad_data', `Another token has the username ${username}.`);
 }
 
-/** The tokens of exactly this owner, revoked and expired ones too, with the time of their last use. */
-export function listTokens(trx: Trx, owner: TokenOwner): Promise<(Row<'tokens'> & { last_used_at: number | null })[]> {
-  return trx
-    .selectFrom('tokens')
-    .leftJoin('token_usage', 'token_usage.token_id', 'tokens.id')
-    .selectAll('tokens')
-    .select('token_usage.last_used_at')
-    .where(`tokens.${owner.level}_id`, '=', owner.id)
-    .orderBy('tokens.id')
-    .execute();
-}
-
 export function findToken(trx: Trx, id: number): Promise<Row<'tokens'> | undefined> {
   return trx.selectFrom('tokens').selectAll().where('id', '=', id).executeTakeFirst();
 }
@@ -114,7 +102,7 @@ export function liveTokens(trx: Trx): Promise<Row<'tokens'>[]> {
 
 /** As {@link liveTokens}: revoked ones are left out. */
 export function liveTokensByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'tokens'>[]> {
-  return rowsByIds(ids, (chunk) =>
+  return inChunks(ids, (chunk) =>
     trx.selectFrom('tokens').selectAll().where('id', 'in', chunk).where('revoked_at', 'is', null).execute(),
   );
 }
