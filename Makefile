@@ -35,5 +35,6 @@ dev: $(STAMP) ## serve from the sources, started anew at each change; data in .c
 
 $(STAMP): package-lock.json
 	@PATH='$(SYSTEM_PATH)' command -v npm >/dev/null || { echo 'npm is missing. Install Node.js 20 or newer with npm.' >&2; exit 1; }
-	PATH='$(SYSTEM_PATH)' npm ci --loglevel=error
+	@echo 'npm ci'
+	@PATH='$(SYSTEM_PATH)' npm ci --loglevel=error
 	@touch $@

@@ -17,12 +17,15 @@
  * failed throws (exit 1, `main.ts` prints the message alone); wrong arguments that commander cannot see throw
  * `UsageError` (exit 2); a check that found problems sets `process.exitCode = exitCodes.problems`.
  */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { flagName, keys } from '../config/schema.ts';
 import type { Settings } from '../config/settings.ts';
 
 /** Adds one command, with its verbs, to the program. */
 export type RegisterCommand = (program: Command) => void;
+
+/** Heading of the settings' flags in the help. */
+export const settingsGroup = 'Settings:';
 
 /** Contract §10. */
 export const exitCodes = { done: 0, failed: 1, usage: 2, problems: 3 } as const;
@@ -42,18 +45,28 @@ export function note(line: string): void {
  * database. `settingsOf` reads them.
  */
 export function addSettingsOptions(command: Command, which: 'all' | 'storage'): Command {
-  command.option('--config <file>', 'configuration file (default: promgate.yml, where there is one)');
+  const add = (flags: string, text: string): Option => {
+    const option = new Option(flags, text).helpGroup(settingsGroup);
+    command.addOption(option);
+    return option;
+  };
+  add('--config <file>', 'configuration file (default: promgate.yml, where there is one)');
   for (const key of keys) {
     if (which === 'storage' && !key.storage) continue;
-    // The first sentence says what it is; the rest stands in docs/configuration.md.
-    const text = key.meaning.replaceAll('`', '').replace(/\.( .*)?$/, '');
     const hint = key.default === '' ? '' : ` (default: ${key.default})`;
-    const flag = `--${flagName(key.path)} <value>`;
-    if (key.list) command.option(flag, `${text}${hint}`, append);
-    else if (!key.noFlag) command.option(flag, `${text}${hint}`);
-    if (key.secret) command.option(`--${flagName(`${key.path}_file`)} <file>`, `file that holds ${key.path}`);
+    if (!key.noFlag) {
+      const option = add(`--${flagName(key.path)} <value>`, `${firstSentence(key.meaning)}${hint}`);
+      if (key.list) option.argParser(append);
+    }
+    if (key.secret) add(`--${flagName(`${key.path}_file`)} <file>`, `file that holds ${key.path}`);
   }
   return command;
+}
+
+/** Says what a setting is, as part of a line; the rest stands in docs/configuration.md. */
+function firstSentence(meaning: string): string {
+  const text = meaning.replaceAll('`', '').replace(/\.( .*)?$/, '');
+  return text.replace(/^[A-Z](?=[a-z ])/, (letter) => letter.toLowerCase());
 }
 
 /** A flag that may be repeated, or hold several values apart by commas. */

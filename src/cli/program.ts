@@ -1,7 +1,8 @@
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help } from 'commander';
 import { register as apply } from './apply.ts';
-import { exitCodes, note, type RegisterCommand, UsageError } from './command.ts';
+import { exitCodes, note, type RegisterCommand, settingsGroup, UsageError } from './command.ts';
 import { register as config } from './config-check.ts';
+import { register as demo, register as demo } from './demo.ts';
 import { register as migrate } from './migrate.ts';
 import { register as resolve } from './resolve.ts';
 import { register as serve } from './serve.ts';
@@ -9,11 +10,19 @@ import { register as token } from './token.ts';
 import { register as version, versionText } from './version.ts';
 
 /** In the order of the help: first what one does first. */
-const commands: readonly RegisterCommand[] = [serve, apply, resolve, token, config, migrate, version];
+const commands: readonly RegisterCommand[] = [demo, serve, apply, resolve, token, config, migrate, version];
 
 const helpEnd = `
 Settings: flags, PROMGATE_… variables, promgate.yml; see docs/configuration.md.
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 a check found problems.`;
+
+/** What belongs to the command itself comes first in its help. */
+const settingsLast: Help['groupItems'] = (...items) => {
+  const groups = new Help().groupItems(...items);
+  const settings = groups.get(settingsGroup);
+  groups.delete(settingsGroup);
+  return settings ? groups.set(settingsGroup, settings) : groups;
+};
 
 function buildProgram(): Command {
   const program = new Command('promgate')
@@ -22,7 +31,7 @@ function buildProgram(): Command {
     .addHelpText('after', helpEnd)
     // Commands inherit these, so they come before them.
     .exitOverride()
-    .configureHelp({ showGlobalOptions: false });
+    .configureHelp({ groupItems: settingsLast });
   for (const register of commands) register(program);
   return program;
 }

@@ -78,7 +78,7 @@ export const schema = {
     path: 'database_url',
     default: '',
     defaultMeaning: 'empty: SQLite in `data_dir`',
-    meaning: 'PostgreSQL to keep everything in, `postgres://user:password@host:5432/promgate`. A secret.',
+    meaning: 'Keeps everything in PostgreSQL: `postgres://user:password@host:5432/promgate`. A secret.',
     secret: true,
     storage: true,
     read: databaseUrl,
