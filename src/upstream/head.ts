@@ -35,8 +35,11 @@ function text(value: string | string[] | undefined): string | null {
   return typeof value === 'string' ? value : (value?.[0] ?? null);
 }
 
-/** What Prometheus and its relatives send. Anything else, HTML above all, must not come from our own address. */
-const MEDIA_TYPE = /^(?:application\/json|text\/plain|application\/openmetrics-text)\s*(?:;|$)/i;
+/**
+ * What Prometheus and its relatives send (VictoriaMetrics `stream+json` for a range vector). Anything else, HTML above
+ * all, must not come from our own address.
+ */
+const MEDIA_TYPE = /^(?:application\/(?:stream\+)?json|text\/plain|application\/openmetrics-text)\s*(?:;|$)/i;
 
 /**
  * `null`, or why this answer is not passed on. A 401 or 403 concerns our own credentials, not the client's, and would

@@ -19,6 +19,8 @@ export interface PrometheusOptions {
   /** For rules; default 1s. */
   evaluationInterval?: string;
   webConfig?: WebConfig;
+  /** Where the port must be known beforehand, as for a Prometheus that scrapes itself; default: any free one. */
+  port?: number;
   /** More command-line flags. */
   flags?: readonly string[];
   /** A path of its own, such as `/prom`, in front of everything. */
@@ -53,7 +55,7 @@ export async function startPrometheus(options: PrometheusOptions = {}): Promise<
   try {
     const storage = join(dir.path, 'data');
     if (options.data !== undefined) await createBlocks(options.data, dir.path, storage);
-    const port = await freePort();
+    const port = options.port ?? (await freePort());
     const tls = options.webConfig?.tls;
     const url = `${tls ? 'https' : 'http'}://127.0.0.1:${port}${options.routePrefix ?? ''}`;
     const flags = [
