@@ -48,7 +48,7 @@ describe('what a command prints and how it ends', () => {
   it('help is data: stdout, exit 0, and it names every command', async () => {
     const { code, stdout, stderr } = await promgate(['--help']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const command of ['serve', 'apply', 'resolve', 'token', 'config', 'migrate', 'version']) {
+    for (const command of ['demo', 'serve', 'apply', 'resolve', 'token', 'config', 'migrate', 'version']) {
       expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
     }
   });

@@ -59,7 +59,7 @@ async function startServer() {
 it('serve tells its addresses, is ready there, and ends with 0 on SIGTERM and on SIGINT', async () => {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     const server = await startServer();
-    expect((await fetch(`${server.url}/none/-/prometheus/api/v1/query`)).status).toBe(404);
+    expect((await fetch(`${server.url}/none/-/prometheus/api/v1/query`)).status).toBe(401);
     expect((await fetch(`${server.opsUrl}/-/ready`)).status).toBe(200);
     server.kill(signal);
     expect(await server.ended).toEqual({ code: 0, signal: null });

@@ -9,9 +9,10 @@ export const register: RegisterCommand = (program) => {
       const settings = await settingsOf(command);
       const { startPromgate } = await import('../app.ts');
       const promgate = await startPromgate(settings);
-      note(`Promgate listens on ${promgate.url}, for operators on ${promgate.opsUrl}`);
       stopOnSignals(promgate);
       reloadOnHangup(promgate, command);
+      // Last, because whoever waits for this line may send signals.
+      note(`Promgate listens on ${promgate.url}, for operators on ${promgate.opsUrl}`);
     });
 };
 
@@ -40,7 +41,7 @@ function reloadOnHangup(promgate: Promgate, command: Command): void {
   process.on('SIGHUP', () => {
     reloading = reloading.then(async () => {
       try {
-        await promgate.reload(await settingsOf(command));
+        promgate.reload(await settingsOf(command));
         note('SIGHUP: the configuration was read again');
       } catch (error) {
         note(`SIGHUP: the old configuration stays: ${error instanceof Error ? error.message : String(error)}`);
