@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createToken, type IssuedToken, type NewToken } from '../../src/access/tokens.ts';
-import { startPromgate } from '../../src/app.ts';
+import { type Promgate, startPromgate } from '../../src/app.ts';
 import type { Settings } from '../../src/config/settings.ts';
 import { applyResources } from '../../src/directory/apply.ts';
 import type { TargetName } from '../../src/directory/find.ts';
 import { environmentSlug } from '../../src/directory/slug.ts';
 import type { Log } from '../../src/ops/log.ts';
 import { openKeyring } from '../../src/storage/crypto.ts';
-import { type DatabaseDialect, openDatabase } from '../../src/storage/database.ts';
+import { type Database, type DatabaseDialect, openDatabase } from '../../src/storage/database.ts';
 import { createDatabaseHome } from './database.ts';
 
 export interface TestPromgateOptions {
@@ -65,13 +65,29 @@ export async function startTestPromgate(options: TestPromgateOptions): Promise<T
       ...given.limits,
     },
   };
-  const database = await openDatabase(settings);
-  const keyring = openKeyring(settings);
-  const apply = async (text: string, { prune = false } = {}): Promise<void> => {
-    await applyResources(database, keyring, text, { fileName: 'test.yml', dryRun: false, prune, env });
+  const cleanUp = [home.remove];
+  const close = async (): Promise<void> => {
+    for (const step of cleanUp.splice(0).reverse()) await step();
   };
-  await apply(resources);
-  const promgate = await startPromgate(settings, options.log === undefined ? {} : { log: options.log });
+  try {
+    const database = await openDatabase(settings);
+    cleanUp.push(database.close);
+    const keyring = openKeyring(settings);
+    const apply = async (text: string, { prune = false } = {}): Promise<void> => {
+      await applyResources(database, keyring, text, { fileName: 'test.yml', dryRun: false, prune, env });
+    };
+    await apply(resources);
+    const promgate = await startPromgate(settings, options.log === undefined ? {} : { log: options.log });
+    cleanUp.push(promgate.close);
+    return { ...controls(promgate, settings, database), apply, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** What tests do with a running Promgate, beside applying and closing. */
+function controls(promgate: Promgate, settings: Settings, database: Database): Omit<TestPromgate, 'apply' | 'close'> {
   const origin = new URL(promgate.url).origin;
   const basePath = new URL(settings.externalUrl).pathname.replace(/\/$/, '');
   const endpoint = (target: string): string => {
@@ -84,7 +100,6 @@ export async function startTestPromgate(options: TestPromgateOptions): Promise<T
     opsUrl: promgate.opsUrl,
     settings,
     endpoint,
-    apply,
     token: async (target, options = {}) => {
       const issue = async (options: Partial<NewToken>): Promise<TestToken> => {
         const issued = await createToken(database, tokenTarget(target), { name: 'test', ...options });
@@ -95,11 +110,6 @@ export async function startTestPromgate(options: TestPromgateOptions): Promise<T
       const restricted = options.expiresAt !== undefined || options.allowedNetworks !== undefined;
       await knows(endpoint(target), restricted ? await issue({}) : token);
       return token;
-    },
-    close: async () => {
-      await promgate.close();
-      await database.close();
-      await home.remove();
     },
   };
 }
