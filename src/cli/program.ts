@@ -2,7 +2,7 @@ import { Command, CommanderError, Help } from 'commander';
 import { register as apply } from './apply.ts';
 import { exitCodes, note, type RegisterCommand, settingsGroup, UsageError } from './command.ts';
 import { register as config } from './config-check.ts';
-import { register as demo, register as demo } from './demo.ts';
+import { register as demo } from './demo.ts';
 import { register as migrate } from './migrate.ts';
 import { register as resolve } from './resolve.ts';
 import { register as serve } from './serve.ts';
