@@ -9,9 +9,9 @@ set -eu
 present() {
   case $1 in
     prometheus) command -v prometheus >/dev/null && command -v promtool >/dev/null ;;
-    victoria-metrics) command -v victoria-metrics >/dev/null && { command -v vmauth || command -v victoria-metrics-vmauth; } >/dev/null ;;
-    # Debian keeps the server's programs off the path.
-    postgresql) command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ;;
+    victoria-metrics) command -v victoria-metrics >/dev/null && command -v vmauth >/dev/null ;;
+    # Debian keeps the server's programs off the path; the tests look for them here.
+    postgresql) ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 ;;
     *) command -v "$1" >/dev/null ;;
   esac
 }
