@@ -2,7 +2,7 @@
 import type { Row } from '../storage/schema.ts';
 import type { Change, Kind } from './apply-changes.ts';
 import { type ApplyState, ownerKey } from './apply-state.ts';
-import { type ApplyWriter, madeByApply } from './apply-writer.ts';
+import { type ApplyWriter, madeByApply, type Removals } from './apply-writer.ts';
 import type { ResourceFile, ServerSpec } from './resource-file.ts';
 
 /** The names in a resource file, with the groups that its paths imply. Paths are in lower case. */
@@ -19,12 +19,7 @@ export interface NamedInFile {
  */
 export async function prune(state: ApplyState, named: NamedInFile, writer: ApplyWriter): Promise<Change[]> {
   const changes: Change[] = [];
-  const removed: Record<'servers' | 'environments' | 'projects' | 'groups', number[]> = {
-    servers: [],
-    environments: [],
-    projects: [],
-    groups: [],
-  };
+  const removed: Removals = { servers: [], environments: [], projects: [], groups: [] };
   /** Why a parent must stay: the first thing below it that does. */
   const holds = new Map<string, string>();
   const hold = (parent: string | null, what: string): void => {
@@ -80,6 +75,6 @@ export async function prune(state: ApplyState, named: NamedInFile, writer: Apply
       state.groups.delete(key);
     } else hold(group.parent_id === null ? null : `group ${group.parent_id}`, `the group ${group.path}`);
   }
-  for (const table of ['servers', 'environments', 'projects', 'groups'] as const) await writer.remove(table, removed[table]);
+  await writer.remove(removed);
   return changes;
 }

@@ -7,7 +7,7 @@ import { type ApplyResult, applyResult, type Change, changedFields } from './app
 import { conflicts } from './apply-conflicts.ts';
 import { type NamedInFile, prune } from './apply-prune.ts';
 import { type ApplyState, loadState, ownerKey } from './apply-state.ts';
-import { type ApplyWriter, databaseWriter, dryWriter, type New } from './apply-writer.ts';
+import { type ApplyWriter, databaseWriter, dryWriter, environmentKey, type New } from './apply-writer.ts';
 import { ancestorPaths, parentPath } from './paths.ts';
 import { parseResourceFile, type ResourceFile, type ServerSpec } from './resource-file.ts';
 
@@ -141,7 +141,7 @@ async function makeEnvironments(work: Work, resources: ResourceFile, projects: R
         changes.push({ action: 'created', kind: 'environment', name: full });
         continue;
       }
-      ids.set(`${project_id}:${name}`, row.id);
+      ids.set(environmentKey(row), row.id);
       if (row.kube_namespace === kubeNamespace) changes.push({ action: 'unchanged', kind: 'environment', name: full });
       else {
         await writer.updateEnvironment(row, kubeNamespace);
@@ -152,7 +152,7 @@ async function makeEnvironments(work: Work, resources: ResourceFile, projects: R
   for (const [key, id] of await writer.insertEnvironments(missing)) ids.set(key, id);
   for (const { path, environments } of resources.projects) {
     for (const { name, servers } of environments) {
-      const id = idOf(ids, `${idOf(projects, path)}:${name}`);
+      const id = idOf(ids, environmentKey({ project_id: idOf(projects, path), name }));
       await makeServers(work, { level: 'environment', id }, `${path}:${name}`, servers);
     }
   }

@@ -9,6 +9,7 @@ import {
   LineCounter,
   type Node,
   parseDocument,
+  visit,
   type YAMLError,
 } from 'yaml';
 import type { z } from 'zod';
@@ -79,7 +80,7 @@ export function parseResourceFile(text: string, options: ResourceFileOptions): P
   const broken = [...document.errors, ...document.warnings];
   if (broken.length > 0)
     throw fail(broken.map((error) => ({ ...position(error.pos[0]), path: '', message: yamlMessage(error) })));
-  const data = plainData(document, (message) => fail([at([], message)]));
+  const data = plainData(document, (message, offset) => fail([{ ...position(offset), path: '', message }]));
   if (data === null || (typeof data === 'object' && Object.keys(data).length === 0)) {
     throw fail([at([], 'the file declares nothing; "projects: []" would say so on purpose')]);
   }
@@ -96,13 +97,27 @@ function yamlMessage({ code, message }: YAMLError): string {
   return message;
 }
 
-/** The library bounds what aliases may expand to. */
-function plainData(document: Document, failed: (message: string) => Error): unknown {
+/** The library bounds what aliases may expand to, and finds out only here that one has no anchor. */
+function plainData(document: Document, failed: (message: string, offset: number) => Error): unknown {
   try {
     return document.toJS();
   } catch (error) {
-    throw failed(error instanceof Error ? error.message : String(error));
+    const loose = looseAlias(document);
+    if (loose !== undefined) throw failed(`there is no anchor &${loose.source} before this alias`, startOf(loose) ?? 0);
+    throw failed(error instanceof Error ? error.message : String(error), 0);
   }
+}
+
+function looseAlias(document: Document): Alias | undefined {
+  let found: Alias | undefined;
+  visit(document, {
+    Alias(_key, alias) {
+      if (alias.resolve(document) !== undefined) return undefined;
+      found = alias;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 const typeNames: Readonly<Record<string, string>> = {
