@@ -14,11 +14,12 @@ import type { Metrics } from '../ops/metrics.ts';
 import { type Asking, ask, type Receiver } from '../upstream/ask.ts';
 import { type Binding, bind } from '../upstream/binding.ts';
 import type { Pools } from '../upstream/pools.ts';
+import { acceptsGzip } from './accept-encoding.ts';
 import { type Address, parseAddress } from './address.ts';
 import { collect } from './collect.ts';
 import { corsHeaders, preflightHeaders } from './cors.ts';
 import { sendError } from './envelope.ts';
-import { type Answer, filterBuildinfo, formatQuery } from './filters.ts';
+import { type Answer, filterBuildinfo, formatHere, formatQuery, lacksEndpoint } from './filters.ts';
 import { decodeForm, type Pair, readBody } from './form.ts';
 import { prepare } from './prepare.ts';
 import { buildQuestion, type Question } from './question.ts';
@@ -59,7 +60,7 @@ export function createCorridor(parts: CorridorParts): Corridor {
   const bindings = bindingsOf(parts);
 
   return (request, response) => {
-    const url = request.url ?? '/';
+    const url = originForm(request.url ?? '/');
     const mark = url.indexOf('?');
     const settings = parts.settings();
     const address = parseAddress(mark === -1 ? url : url.slice(0, mark), settings.basePath);
@@ -167,6 +168,7 @@ export function createCorridor(parts: CorridorParts): Corridor {
       headers: binding.headers,
       body: asPost ? parameters : null,
       gzip: filter === undefined && acceptsGzip(visit.request.headers['accept-encoding']),
+      text: route.endpoint.text === true,
       timeout: limits.timeout,
       maxResponse: filter === undefined ? limits.maxResponse : Math.min(limits.maxResponse, MAX_COLLECTED),
     };
@@ -183,6 +185,16 @@ export function createCorridor(parts: CorridorParts): Corridor {
     });
   }
 
+  function answerHeaders(visit: Visit, askedAt: number): Record<string, string> {
+    const { headers } = visit;
+    parts.metrics.cache('bypass');
+    headers['X-Promgate-Cache'] = 'bypass';
+    headers['Server-Timing'] = `upstream;dur=${(performance.now() - askedAt).toFixed(1)}`;
+    headers['X-Content-Type-Options'] = 'nosniff';
+    headers['Cache-Control'] = 'no-store';
+    return headers;
+  }
+
   function relay(visit: Visit, askedAt: number, asking: () => Asking | null): Receiver {
     return relayTo(visit.response, {
       headers: () => answerHeaders(visit, askedAt),
@@ -194,16 +206,20 @@ export function createCorridor(parts: CorridorParts): Corridor {
   }
 
   function gather(visit: Visit, askedAt: number, question: Question, filter: 'buildinfo' | 'format_query'): Receiver {
-    return collect(
-      (answer) => {
-        const filtered = filter === 'buildinfo' ? Promise.resolve(filterBuildinfo(answer)) : formatQuery(answer, question);
-        filtered.then(
-          (result) => send(visit, askedAt, result),
+    const settle = (answer: Answer | Promise<Answer>) =>
+      Promise.resolve(answer).then(
+        (result) => send(visit, askedAt, result),
+        (error) => refuse(visit, error),
+      );
+    return filter === 'buildinfo'
+      ? collect(
+          (answer) => void settle(filterBuildinfo(answer)),
           (error) => refuse(visit, error),
+        )
+      : collect(
+          (answer) => void settle(formatQuery(answer, question)),
+          (error) => (lacksEndpoint(error) ? void settle(formatHere(question)) : refuse(visit, error)),
         );
-      },
-      (error) => refuse(visit, error),
-    );
   }
 
   function send(visit: Visit, askedAt: number, answer: Answer): void {
@@ -238,15 +254,6 @@ export function createCorridor(parts: CorridorParts): Corridor {
   }
 }
 
-function answerHeaders(visit: Visit, askedAt: number): Record<string, string> {
-  const headers = visit.headers;
-  headers['X-Promgate-Cache'] = 'bypass';
-  headers['Server-Timing'] = `upstream;dur=${(performance.now() - askedAt).toFixed(1)}`;
-  headers['X-Content-Type-Options'] = 'nosniff';
-  headers['Cache-Control'] = 'no-store';
-  return headers;
-}
-
 function findOpenRoute(below: string): Route {
   const route = findRoute(below);
   if (route === null) throw notFound();
@@ -263,19 +270,14 @@ function methodNotAllowed(allow: string): PromgateError {
   return new PromgateError('method_not_allowed', `method not allowed; allowed: ${allow}`, { headers: { Allow: allow } });
 }
 
+/** A target may be a whole URL too (RFC 9112, 3.2.2); its host says nothing here. */
+function originForm(target: string): string {
+  return target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?]*/i, '');
+}
+
 /** One text for what does not exist and what is not the caller's to see. */
 export function notFound(): PromgateError {
   return new PromgateError('not_found', 'not found: no such endpoint, or the token does not open it');
-}
-
-/** RFC 9110, 12.5.3, for the one coding that is ever used. */
-export function acceptsGzip(header: string | string[] | undefined): boolean {
-  if (header === undefined) return false;
-  for (const part of String(header).split(',')) {
-    const [coding = '', ...parameters] = part.split(';').map((piece) => piece.trim().toLowerCase());
-    if (coding === 'gzip' || coding === '*') return !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
-  }
-  return false;
 }
 
 /** Bindings are remembered for each target until the directory or the limits change. */

@@ -27,11 +27,22 @@ export function filterBuildinfo(answer: Collected): Answer {
  */
 export async function formatQuery(answer: Collected, question: Question): Promise<Answer> {
   const parsed = parseJson(answer.body);
-  if (isObject(parsed) && isPrometheusAnswer(parsed)) {
+  if (isObject(parsed) && isFormatted(parsed)) {
     return { status: answer.head.status, contentType: answer.head.contentType, body: answer.body };
   }
-  const query = question.single.get('query') ?? '';
+  return formatHere(question);
+}
+
+/** Whether a refusal by the server means that it has no `format_query`. */
+export function lacksEndpoint(error: PromgateError): boolean {
+  return error.code === 'not_found' || error.code === 'bad_data';
+}
+
+/** The query as Promgate's printer writes it. Throws `bad_data` where it cannot be parsed. */
+export async function formatHere(question: Question): Promise<Answer> {
+  // Loaded only where it is used: most servers format for themselves.
   const [{ parse }, { pretty }] = await Promise.all([import('../promql/parse.ts'), import('../promql/pretty.ts')]);
+  const query = question.single.get('query') ?? '';
   try {
     return {
       status: 200,
@@ -44,7 +55,7 @@ export async function formatQuery(answer: Collected, question: Question): Promis
 }
 
 /** VictoriaMetrics answers unknown paths with an envelope too, but of its own kind. */
-function isPrometheusAnswer(parsed: Record<string, unknown>): boolean {
+function isFormatted(parsed: Record<string, unknown>): boolean {
   return parsed.status === 'success' ? typeof parsed.data === 'string' : parsed.errorType === 'bad_data';
 }
 

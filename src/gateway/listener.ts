@@ -4,7 +4,7 @@
  */
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import Fastify, { type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { PromgateError } from '../errors.ts';
 import { type Corridor, notFound } from './corridor.ts';
 import { errorBody, sendError } from './envelope.ts';
@@ -19,6 +19,8 @@ const KEEP_ALIVE = 120_000;
 
 export function createGateway(corridor: Corridor): FastifyInstance {
   const app = Fastify({
+    // A path that cannot be decoded.
+    frameworkErrors: (_error, _request, reply) => refuseUnknown(reply),
     serverFactory(fastify) {
       const server = createServer(
         {
@@ -38,11 +40,17 @@ export function createGateway(corridor: Corridor): FastifyInstance {
       return server as Server;
     },
   });
-  app.setNotFoundHandler((_request, reply) => {
-    reply.hijack();
-    sendError(reply.raw, notFound());
+  // Before Fastify reads the body, for whose faults it has answers of its own.
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) refuseUnknown(reply);
+    else done();
   });
   return app;
+}
+
+function refuseUnknown(reply: FastifyReply): void {
+  reply.hijack();
+  sendError(reply.raw, notFound());
 }
 
 /** What is not even an HTTP request gets an answer too, and no more. */

@@ -52,6 +52,8 @@ export function relayTo(response: ServerResponse, events: RelayEvents): Receiver
         events.refuse(error);
         return;
       }
+      // With a reset: HTTP/1.0 clients take an orderly end of the connection for the end of the answer.
+      response.socket?.resetAndDestroy();
       response.destroy();
       if (waiting) response.off('drain', onDrain);
       events.broken(error);

@@ -17,6 +17,8 @@ export interface Endpoint {
   readonly repeated: readonly string[];
   /** Open only where the server's record says so. */
   readonly expose?: Exposable;
+  /** A good answer is an exposition format instead of JSON. */
+  readonly text?: boolean;
   /** The answer is collected and looked at instead of streamed; see `filters.ts`. */
   readonly filter?: 'buildinfo' | 'format_query';
 }
@@ -58,7 +60,7 @@ const endpoints: readonly Endpoint[] = [
   { name: 'buildinfo', path: '/api/v1/status/buildinfo', methods: get, single: [], repeated: [], filter: 'buildinfo' },
   { name: 'targets', path: '/api/v1/targets', methods: get, single: ['state', 'scrapePool'], repeated: [], expose: 'targets' },
   { name: 'tsdb', path: '/api/v1/status/tsdb', methods: get, single: ['limit'], repeated: [], expose: 'status/tsdb' },
-  { name: 'federate', path: '/federate', methods: get, single: [], repeated: ['match[]'], expose: 'federate' },
+  { name: 'federate', path: '/federate', methods: get, single: [], repeated: ['match[]'], expose: 'federate', text: true },
 ];
 
 /** Names for metrics of requests that reach no endpoint of the table. */

@@ -11,6 +11,8 @@ export interface Metrics {
   upstream(server: string, code: string, seconds: number): void;
   /** One refusal of a valid caller; `reason` is an error code of the catalogue. */
   rejection(reason: string): void;
+  /** One answer, by what the cache had to do with it. */
+  cache(result: 'bypass'): void;
   setReady(ready: boolean): void;
   text(): Promise<string>;
   readonly contentType: string;
@@ -51,6 +53,13 @@ export function createMetrics(version: string, directory: () => Directory | null
     labelNames: ['reason'],
     registers,
   });
+  const cacheRequests = new Counter({
+    name: 'promgate_cache_requests_total',
+    help: 'Answers by what the cache had to do with them.',
+    labelNames: ['result'],
+    registers,
+  });
+  new Gauge({ name: 'promgate_cache_bytes', help: 'Bytes held by the cache (this version has none).', registers });
   const ready = new Gauge({ name: 'promgate_ready', help: 'Whether changes of the directory arrive (1) or not (0).', registers });
   new Gauge({
     name: 'promgate_build_info',
@@ -78,6 +87,7 @@ export function createMetrics(version: string, directory: () => Directory | null
       upstreamDuration.observe({ server }, seconds);
     },
     rejection: (reason) => rejections.inc({ reason }),
+    cache: (result) => cacheRequests.inc({ result }),
     setReady: (value) => ready.set(value ? 1 : 0),
     text: () => registry.metrics(),
     contentType: registry.contentType,

@@ -18,6 +18,8 @@ export interface Request {
   readonly body: string | null;
   /** Whether the answer may come gzip-encoded; else it must come as it is. */
   readonly gzip: boolean;
+  /** Whether a good answer may be plain text or OpenMetrics; else only JSON is one. */
+  readonly text: boolean;
   /** Milliseconds for the whole answer. */
   readonly timeout: number;
   /** Bytes of the body. */
@@ -100,7 +102,8 @@ class Exchange implements Dispatcher.DispatchHandler, Asking {
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
-    if (this.#over) return;
+    // Informational heads (RFC 9110, 15.2) come before the answer's own.
+    if (this.#over || (status >= 100 && status < 200)) return;
     const head = readHead(status, headers);
     const refusal = checkHead(head, this.#server, this.#request);
     if (refusal !== null) {

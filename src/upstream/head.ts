@@ -35,30 +35,36 @@ function text(value: string | string[] | undefined): string | null {
   return typeof value === 'string' ? value : (value?.[0] ?? null);
 }
 
-/**
- * What Prometheus and its relatives send (VictoriaMetrics `stream+json` for a range vector). Anything else, HTML above
- * all, must not come from our own address.
- */
-const MEDIA_TYPE = /^(?:application\/(?:stream\+)?json|text\/plain|application\/openmetrics-text)\s*(?:;|$)/i;
+/** What Prometheus and its relatives send; VictoriaMetrics says `stream+json` for a range vector. */
+const JSON_TYPE = /^application\/(?:stream\+)?json\s*(?:;|$)/i;
+/** The exposition formats of `federate`. */
+const TEXT_TYPE = /^(?:text\/plain|application\/openmetrics-text)\s*(?:;|$)/i;
 
 /**
- * `null`, or why this answer is not passed on. A 401 or 403 concerns our own credentials, not the client's, and would
- * make its Grafana ask for another password; an answer without framing could end early without anybody noticing.
+ * `null`, or why this answer is not passed on. docs/decisions/003 has the reasons. A text that is no JSON is never shown:
+ * HTML would come from our own address, and VictoriaMetrics' plain errors quote the address and the whole request, the
+ * server's fixed parameters included.
  */
 export function checkHead(head: Head, server: Server, request: Request): PromgateError | null {
   const { status } = head;
   const name = `server ${JSON.stringify(server.name)}`;
-  if (status === 401 || status === 403 || status === 407)
+  if (status === 401 || status === 403 || status === 407) {
     return unavailable(`${name} does not accept Promgate's credentials (${status})`);
+  }
   if (status >= 300 && status < 400) return unavailable(`${name} answered with a redirect (${status}), which is not followed`);
-  if (head.foreignEncoding !== null || (head.gzip && !request.gzip))
+  if (head.foreignEncoding !== null || (head.gzip && !request.gzip)) {
     return unavailable(`${name} used a content encoding that was not asked for`);
+  }
   if (!head.framed) return unavailable(`${name} sent an answer of unknown length`);
   if (head.contentLength !== null && head.contentLength > request.maxResponse) return answerTooLarge(server, request.maxResponse);
-  const empty = status === 204 || head.contentLength === 0;
-  if (!empty && !MEDIA_TYPE.test(head.contentType ?? ''))
-    return unavailable(`${name} did not answer as Prometheus does (status ${status}, not JSON)`);
-  return null;
+  if (status === 204 || JSON_TYPE.test(head.contentType ?? '')) return null;
+  if (status === 200 && request.text && TEXT_TYPE.test(head.contentType ?? '')) return null;
+  if (status === 404 || status === 405 || status === 501) {
+    return new PromgateError('not_found', `${name} does not have this endpoint (${status})`);
+  }
+  if (status === 400)
+    return new PromgateError('bad_data', `${name} does not have this endpoint or cannot read the request (400)`);
+  return unavailable(`${name} did not answer as Prometheus does (status ${status}, not JSON)`);
 }
 
 function unavailable(message: string): PromgateError {

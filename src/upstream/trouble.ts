@@ -22,7 +22,8 @@ const REASONS: Readonly<Record<string, string>> = {
 export function upstreamError(server: Server, error: Error & { code?: string }): PromgateError {
   const code = error.code ?? '';
   const reason =
-    REASONS[code] ?? (code.startsWith('HPE_') ? 'did not answer in valid HTTP' : (tlsReason(code) ?? 'cannot be reached'));
+    REASONS[code] ??
+    (error.name === 'HTTPParserError' ? 'did not answer in valid HTTP' : (tlsReason(code) ?? 'cannot be reached'));
   return new PromgateError('unavailable', `server ${JSON.stringify(server.name)} ${reason}`, {
     operator: `${code === '' ? error.name : code}: ${error.message}`,
     cause: error,
