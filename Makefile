@@ -17,7 +17,7 @@ help: ## what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile
 
 demo: $(STAMP) ## a Prometheus, a small directory, a token and a curl line to paste; Ctrl-C ends it
-	@exec bin/promgate demo
+	@exec bin/promgate demo --install $(ARGS)
 
 test: $(STAMP) ## all checks and all tests
 	@scripts/system-packages.sh prometheus victoria-metrics postgresql openssl
