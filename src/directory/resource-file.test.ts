@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -97,6 +97,12 @@ projects:
         },
       },
     ]);
+  });
+
+  it('is the one in docs/resource-file.md', () => {
+    const guide = readFileSync(join(import.meta.dirname, '../../docs/resource-file.md'), 'utf8');
+    const [, example = ''] = /```yaml\n([\s\S]*?)```/.exec(guide) ?? [];
+    expect(read(example, { PROM_PASSWORD: 'p' }).projects).toHaveLength(1);
   });
 
   it('gives a server that says nothing more the defaults', () => {
