@@ -51,6 +51,7 @@ export function checkHead(head: Head, server: Server, request: Request): Promgat
   if (status === 401 || status === 403 || status === 407) {
     return unavailable(`${name} does not accept Promgate's credentials (${status})`);
   }
+  if (status < 200) return unavailable(`${name} did not answer in valid HTTP (status ${status})`);
   if (status >= 300 && status < 400) return unavailable(`${name} answered with a redirect (${status}), which is not followed`);
   if (head.foreignEncoding !== null || (head.gzip && !request.gzip)) {
     return unavailable(`${name} used a content encoding that was not asked for`);
