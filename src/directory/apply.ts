@@ -11,7 +11,7 @@ import { type ApplyWriter, databaseWriter, dryWriter, environmentKey, type New }
 import { ancestorPaths, parentPath } from './paths.ts';
 import { parseResourceFile, type ResourceFile, type ServerSpec } from './resource-file.ts';
 
-export type { Action, ApplyResult, Change } from './apply-changes.ts';
+export type { ApplyResult, Change } from './apply-changes.ts';
 
 export interface ApplyOptions {
   /** As messages name it; relative paths in the file start from its directory. */
@@ -89,19 +89,24 @@ async function makeGroups({ state, writer, changes }: Work, resources: ResourceF
   for (const { path } of resources.groups) for (const each of [...ancestorPaths(path), path]) paths.add(each);
   for (const { path } of resources.projects) for (const each of ancestorPaths(path)) paths.add(each);
   const ids = new Map<string, number>();
-  const missing = new Map<number, New<'groups'>[]>();
-  const levels = [...paths].map((path) => ({ path, depth: path.split('/').length })).sort((a, b) => a.depth - b.depth);
-  for (const { path, depth } of levels) {
+  const missing: string[] = [];
+  for (const path of paths) {
     const row = state.groups.get(path.toLowerCase());
     changes.push({ action: row === undefined ? 'created' : 'unchanged', kind: 'group', name: path });
-    if (row !== undefined) ids.set(path, row.id);
-    else missing.set(depth, [...(missing.get(depth) ?? []), { path, parent_id: null }]);
+    if (row === undefined) missing.push(path);
+    else ids.set(path, row.id);
   }
-  for (const rows of missing.values()) {
-    const complete = rows.map(({ path }) => ({ path, parent_id: parentId(ids, path) }));
-    for (const [path, id] of await writer.insertGroups(complete)) ids.set(path, id);
+  // Level by level: a group's parent is there before it.
+  for (const level of byDepth(missing)) {
+    const rows = level.map((path) => ({ path, parent_id: parentId(ids, path) }));
+    for (const [path, id] of await writer.insertGroups(rows)) ids.set(path, id);
   }
   return ids;
+}
+
+function byDepth(paths: readonly string[]): string[][] {
+  const levels = Map.groupBy(paths, (path) => path.split('/').length);
+  return [...levels].sort(([a], [b]) => a - b).map(([, level]) => level);
 }
 
 function parentId(ids: ReadonlyMap<string, number>, path: string): number | null {
