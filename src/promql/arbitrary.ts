@@ -91,16 +91,15 @@ const arbitraryName = fc
   )
   .filter((name) => !/^(bool|on|ignoring|group_left|group_right|inf|nan|atan2)$/i.test(name));
 
-/** Text with what needs escapes, and a byte that is not UTF-8. */
-const arbitraryString = fc
-  .oneof(
-    fc.string({ unit: 'grapheme', maxLength: 30 }),
-    fc.string({
-      unit: fc.constantFrom('"', '\\', "'", '`', '\n', '\r', '\u0000', '\u007f', '\u00ad', '\udcff', '#', '}', 'é', '\u{1f600}'),
-      maxLength: 8,
-    }),
-  )
-  .filter((text) => !text.includes('\ufffd'));
+/**
+ * Text with what needs escapes, and a byte that is not UTF-8. No other characters than these beyond ASCII: which ones are
+ * printable depends on the version of Unicode, and a server's is older than ours.
+ */
+const beyondAscii = ['é', 'Ж', '漢', '\u{1f600}', '\u00ad', '\u2028', '\ufeff', '\ue000', '\u{10ffff}', '\u0301', '\udcff'];
+const arbitraryString = fc.oneof(
+  fc.string({ unit: 'grapheme-ascii', maxLength: 30 }),
+  fc.string({ unit: fc.constantFrom('"', '\\', "'", '`', '\n', '\r', '\0', '\u007f', '#', '}', ...beyondAscii), maxLength: 8 }),
+);
 
 const arbitraryMs = fc.oneof(
   fc.integer({ min: 1, max: 100_000 }),
@@ -275,7 +274,14 @@ function binary(lhs: fc.Arbitrary<Expr>, rhs: fc.Arbitrary<Expr>, matched: boole
   const all = (Object.keys(binaryOps) as BinaryOp[]).filter((op) => !/^(<\/|>\/)$/.test(op) || !classic);
   const ops = matched ? all : all.filter((op) => binaryOps[op] >= 3 && op !== '</' && op !== '>/');
   return fc
-    .record({ op: fc.constantFrom(...ops), lhs, rhs, bool: fc.boolean(), matching: arbitraryMatching, fill: arbitraryFill })
+    .record({
+      op: fc.constantFrom(...ops),
+      lhs,
+      rhs,
+      bool: fc.boolean(),
+      matching: arbitraryMatching(classic),
+      fill: arbitraryFill,
+    })
     .map(({ op, matching, fill, ...rest }): Expr => {
       const set = binaryOps[op] < 3;
       const node: Binary = {
@@ -293,15 +299,16 @@ function binary(lhs: fc.Arbitrary<Expr>, rhs: fc.Arbitrary<Expr>, matched: boole
     });
 }
 
-const arbitraryMatching: fc.Arbitrary<Matching | null> = fc.option(
-  fc
-    .record({
-      on: fc.boolean(),
-      labels: fc.array(arbitraryLabel, { maxLength: 2 }),
-      group: fc.constantFrom(null, 'left' as const, 'right' as const),
-    })
-    .map((matching) => ({ ...matching, include: matching.group === null ? [] : ['extra'] })),
-);
+/** Prometheus 2.42 loses `group_left` when it prints `ignoring () group_left (a)`, so `classic` leaves that out. */
+function arbitraryMatching(classic: boolean): fc.Arbitrary<Matching | null> {
+  const group = fc.constantFrom(null, 'left' as const, 'right' as const);
+  const matching = fc.record({ on: fc.boolean(), labels: fc.array(arbitraryLabel, { maxLength: 2 }), group });
+  return fc.option(
+    matching
+      .filter(({ on, labels, group: side }) => !classic || on || labels.length > 0 || side === null)
+      .map((fields) => ({ ...fields, include: fields.group === null ? [] : ['extra'] })),
+  );
+}
 
 const arbitraryFillValue = fc.option(fc.constantFrom(0, -23, 1.5, Number.NaN));
 const arbitraryFill = fc.record({ left: arbitraryFillValue, right: arbitraryFillValue });

@@ -3,13 +3,15 @@ import { PromqlError } from './error.ts';
 import { decodeString, timestampMs } from './literals.ts';
 import { duration, positiveDuration } from './parse-duration.ts';
 import { matchesEmpty, RegexError } from './regex.ts';
-import type { Scanned } from './scan.ts';
+import { type Scanned, unexpected } from './scan.ts';
 import { childOf, childrenOf, type GrammarNode, impossible, signedNumber, sourceOf, spanOf } from './tree.ts';
 
 /** A selector without modifiers. Whether its matchers select everything is asked apart, see `requireSelective`. */
 export function vectorSelector(scanned: Scanned, node: GrammarNode): VectorSelector {
   const identifier = node.getChild('Identifier');
-  const name = identifier === null ? '' : sourceOf(scanned, identifier);
+  const name = identifier === null ? '' : nameOf(scanned, identifier);
+  // The only keyword that Prometheus does not take for a metric.
+  if (name.toLowerCase() === 'atan2') throw unexpected(scanned.text, node.from, 'an expression');
   const braces = node.getChild('LabelMatchers');
   const matchers = braces === null ? [] : childrenOf(braces).map((child) => matcher(scanned, child));
   const second = name === '' ? undefined : matchers.find(({ label }) => label === '__name__');
@@ -76,7 +78,13 @@ export function labelList(scanned: Scanned, node: GrammarNode): string[] {
 }
 
 function labelName(scanned: Scanned, node: GrammarNode): string {
-  return node.name === 'QuotedLabelName' ? stringValue(scanned, childOf(node, 'StringLiteral')) : sourceOf(scanned, node);
+  return node.name === 'QuotedLabelName' ? stringValue(scanned, childOf(node, 'StringLiteral')) : nameOf(scanned, node);
+}
+
+/** A name is printed as it stands, so it must be one: the grammar saw it masked. */
+function nameOf(scanned: Scanned, node: GrammarNode): string {
+  const name = sourceOf(scanned, node);
+  return /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name) ? name : impossible(node);
 }
 
 export function stringValue({ text }: Scanned, node: GrammarNode): string {

@@ -195,10 +195,18 @@ function operatorOf(scanned: Scanned, nodes: readonly GrammarNode[]): Operator {
     if (node.name === 'BoolModifier') bool = true;
     else if (node.name === 'MatchingModifierClause') matching = matchingOf(scanned, node);
     else if (node.name === 'FillModifier') fill = fillOf(scanned, node);
-    else op = sourceOf(scanned, node).toLowerCase();
+    else op = operatorAt(scanned.text, node.from);
   }
   if (!isBinaryOp(op)) throw new Error(`the PromQL grammar has an operator that is not known here: ${op}`);
   return { op, bool, matching, fill };
+}
+
+const operatorText = /[a-z]\w*|[<>]\/|[<>=!]=|[-+*/%^<>]/iy;
+
+/** The grammar has seen each operator as `^`. */
+function operatorAt(text: string, from: number): string {
+  operatorText.lastIndex = from;
+  return operatorText.exec(text)?.[0].toLowerCase() ?? '';
 }
 
 function matchingOf(scanned: Scanned, node: GrammarNode): Matching | null {

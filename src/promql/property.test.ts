@@ -7,7 +7,7 @@ import { pretty } from './pretty.ts';
 import { print } from './print.ts';
 
 describe('any tree', () => {
-  const options = { numRuns: 3000 };
+  const options = { numRuns: 500 };
 
   it('is what its printed text parses to', () => {
     fc.assert(

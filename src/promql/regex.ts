@@ -6,7 +6,7 @@ const maxGroups = 250;
 const posixClass = /\[:\^?(?:alnum|alpha|ascii|blank|cntrl|digit|graph|lower|print|punct|space|upper|word|xdigit):\]/y;
 const repeat = /\{(\d+)(,(\d*))?\}/y;
 const groupStart = /\(\?(?:P?<([A-Za-z0-9_]+)>|[imsU]*(?:-[imsU]+)?:|([imsU]*(?:-[imsU]+)?)\))/y;
-const literalEscape = /\\(?:[1-7][0-7]{1,2}|0[0-7]{0,2}|x[0-9A-Fa-f]{2}|x\{[0-9A-Fa-f]+\}|[afnrtv]|[!-/:-@[-`{-~])/y;
+const literalEscape = /\\(?:[1-7][0-7]{1,2}|0[0-7]{0,2}|x[0-9A-Fa-f]{2}|x\{[0-9A-Fa-f]+\}|[afnrtv]|(?![0-9A-Za-z])\p{ASCII})/uy;
 const classEscape = /\\(?:[dDsSwW]|[pP](?:\{\^?[A-Za-z_]+\}|[A-Z]))/y;
 
 /** What of an expression matters here: can it match the empty text, and by how much are its parts repeated? */

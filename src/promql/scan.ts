@@ -4,8 +4,7 @@ import { functionSignature } from './functions.ts';
 
 /**
  * Brackets inside one another, and operators and modifiers that one of them holds, counted together. The grammar's
- * automaton stays exact far beyond it (from about 300 operators in one chain it reports errors that are none), and what
- * walks the tree may recurse.
+ * automaton can do about 900, and what walks the tree may recurse.
  */
 export const maxDepth = 250;
 
@@ -56,7 +55,8 @@ const standIns = new Map([
  * The lexical rules of Prometheus (`promql/parser/lex.go`), where the editor's grammar is laxer or does not know a
  * spelling: four kinds of white space only, ends of strings and comments, numbers, brackets that fit, depth. Throws
  * PromqlError. The masked text has each comment as spaces, each string as `"xxx"`, each number as digits and each name that
- * is no word of the language as `___`, of the same length, so that grammar and server cannot cut the text differently.
+ * is no word of the language as `___`, of the same length, so that grammar and server cannot cut the text differently. Each binary operator is `^`: `parse` does the grouping,
+ * and the grammar gives up on chains that group to the left after 150 operators (`MaxLeftAssociativeReductionCount`).
  *
  * A carriage return inside a comment is refused: for Prometheus it ends the comment, for a reader and for others it does
  * not, so `up #\r or secret` would show one query and ask another. Before a line feed or the end it is harmless.
@@ -128,16 +128,18 @@ export function scan(text: string): Scanned {
     } else if (take(numberStart) !== '') {
       at = from;
       if (take(number) === '') throw new PromqlError('bad number or duration syntax', text, from, { found: tokenAt(text, from) });
-      shown = '0'.repeat(at - from);
+      // The point stays: after a name, digits alone would become part of it.
+      shown = (character === '.' ? '.' : '0') + '0'.repeat(at - from - 1);
       operandBefore = true;
       afterOffset = false;
-    } else if (take(top.open === '{' || top.open === '[' ? innerWord : word) !== '') {
+    } else if (take(top.names || top.open === '[' ? innerWord : word) !== '') {
       const written = text.slice(from, at);
       wordHere = written.toLowerCase();
       shown = written;
       const infix = isBinaryOp(wordHere) || modifiers.has(wordHere);
       if (infix && operandBefore && !top.names) {
         count(from);
+        if (isBinaryOp(wordHere)) shown = power(written);
         operandBefore = wordHere === 'anchored' || wordHere === 'smoothed';
         afterOffset = wordHere === 'offset';
       } else {
@@ -155,8 +157,9 @@ export function scan(text: string): Scanned {
       if (shown === '') throw unexpected(text, from, '');
       if (shown === ',') endStretch(top);
       else if (shown === '@' || isBinaryOp(shown)) count(from);
-      operandBefore = false;
       if (shown !== '+' && shown !== '-') afterOffset = false;
+      if (operandBefore && isBinaryOp(shown) && !top.names && !top.duration) shown = power(shown);
+      operandBefore = false;
     }
     masked.push(shown);
     previous = wordHere;
@@ -168,6 +171,10 @@ export function scan(text: string): Scanned {
 
 function frame(open: string, from: number, kind: Pick<Frame, 'names' | 'clause' | 'duration'>): Frame {
   return { open, from, ...kind, operators: 0, inner: 0, deepest: 0 };
+}
+
+function power(operator: string): string {
+  return '^'.padEnd(operator.length);
 }
 
 function endStretch(top: Frame): void {
