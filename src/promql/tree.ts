@@ -8,18 +8,18 @@ import { type Scanned, unexpected } from './scan.ts';
 /** A node of the editor's grammar. */
 export type GrammarNode = ReturnType<typeof parser.parse>['topNode'];
 
+/** Stops at the first error. The parser's own way on, mending, takes seconds for a long text full of errors. */
+const strict = parser.configure({ strict: true });
+
 /** The grammar's tree of a scanned query. Any place that does not fit the grammar is a PromqlError. */
 export function grammarTree(scanned: Scanned): GrammarNode {
-  const tree = parser.parse(scanned.masked);
-  let wrong: GrammarNode | null = null;
-  tree.iterate({
-    enter(node) {
-      if (wrong === null && node.type.isError) wrong = node.node;
-      return wrong === null;
-    },
-  });
-  if (wrong !== null) throw syntaxError(scanned, wrong);
-  return tree.topNode;
+  try {
+    return strict.parse(scanned.masked).topNode;
+  } catch (error) {
+    const at = error instanceof SyntaxError ? /^No parse at (\d+)$/.exec(error.message)?.[1] : undefined;
+    if (at === undefined) throw error;
+    throw syntaxError(scanned, Number(at));
+  }
 }
 
 export function childrenOf(node: GrammarNode): GrammarNode[] {
@@ -58,9 +58,9 @@ export function signedNumber(scanned: Scanned, node: GrammarNode): NumberLiteral
 
 const name = /[a-zA-Z_:][a-zA-Z0-9_:]*[ \t\r\n]*$/;
 
-function syntaxError(scanned: Scanned, node: GrammarNode): PromqlError {
+function syntaxError(scanned: Scanned, stopped: number): PromqlError {
   const { text, masked } = scanned;
-  const at = node.from + masked.slice(node.from).search(/[^ \t\r\n]|$/);
+  const at = stopped + masked.slice(stopped).search(/[^ \t\r\n]|$/);
   const before = name.exec(masked.slice(Math.max(0, at - 200), at))?.[0];
   if (masked[at] === '(' && before !== undefined) {
     const from = at - before.length;
@@ -72,9 +72,23 @@ function syntaxError(scanned: Scanned, node: GrammarNode): PromqlError {
       });
     }
   }
-  if (/^[ \t\r\n]*$/.test(masked))
+  if (masked.trim() === '')
     return new PromqlError('no expression found in input', text, at, { found: '', expected: 'an expression' });
-  return unexpected(text, at, expectedAt(node, /,[ \t\r\n]*$/.test(masked.slice(0, at))));
+  return unexpected(text, at, expectedAt(errorNode(masked, at), /,[ \t\r\n]*$/.test(masked.slice(Math.max(0, at - 200), at))));
+}
+
+/** The first error, in the mended tree of the text up to and with the token that does not fit. */
+function errorNode(masked: string, at: number): GrammarNode {
+  const token = /^(?:\w+|"x*"|[^\w"]|)/.exec(masked.slice(at))?.[0] ?? '';
+  const tree = parser.parse(masked.slice(0, at) + token);
+  let wrong = tree.topNode;
+  tree.iterate({
+    enter(node) {
+      if (node.type.isError && !wrong.type.isError) wrong = node.node;
+      return !wrong.type.isError;
+    },
+  });
+  return wrong;
 }
 
 /** What would have been right where the error node stands, told from the node around it. */
