@@ -6,11 +6,12 @@ import { register as demo } from './demo.ts';
 import { register as migrate } from './migrate.ts';
 import { register as resolve } from './resolve.ts';
 import { register as serve } from './serve.ts';
+import { register as server } from './server.ts';
 import { register as token } from './token.ts';
 import { register as version, versionText } from './version.ts';
 
 /** In the order of the help: first what one does first. */
-const commands: readonly RegisterCommand[] = [demo, serve, apply, resolve, token, config, migrate, version];
+const commands: readonly RegisterCommand[] = [demo, serve, apply, resolve, token, server, config, migrate, version];
 
 const helpEnd = `
 Settings: flags, PROMGATE_… variables, promgate.yml; see docs/configuration.md.

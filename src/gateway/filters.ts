@@ -1,6 +1,6 @@
 /** Answers that are looked at before they go on. Structure decides, never text. */
 import { PromgateError } from '../errors.ts';
-import type { Collected } from './collect.ts';
+import type { Collected } from '../upstream/collect.ts';
 import type { Question } from './question.ts';
 
 export interface Answer {

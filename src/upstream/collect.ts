@@ -1,7 +1,9 @@
-/** A server's whole answer in memory, for the few endpoints whose structure is looked at. */
+/** A server's whole answer in memory, for the few questions whose answer's structure is looked at. */
+import type { Pool } from 'undici';
+import type { Server } from '../directory/model.ts';
 import type { PromgateError } from '../errors.ts';
-import type { Receiver } from '../upstream/ask.ts';
-import type { Head } from '../upstream/head.ts';
+import { ask, type Receiver, type Request } from './ask.ts';
+import type { Head } from './head.ts';
 
 export interface Collected {
   readonly head: Head;
@@ -25,4 +27,11 @@ export function collect(done: (answer: Collected) => void, failed: (error: Promg
     },
     fail: failed,
   };
+}
+
+/** Asks and waits for the whole answer, whatever its status. Rejects with the `PromgateError` that ended it. */
+export function askWhole(pool: Pool, server: Server, request: Request, onDone: (outcome: string) => void): Promise<Collected> {
+  return new Promise((resolve, reject) => {
+    ask(pool, server, request, collect(resolve, reject), onDone);
+  });
 }

@@ -1,0 +1,26 @@
+/** Load by wrk: 32 connections for a fixed time, from one core. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { LOAD_CORE } from './pin.ts';
+
+const run = promisify(execFile);
+
+export interface Load {
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A Lua script of wrk's that makes the requests. */
+  readonly script?: string;
+  readonly seconds: number;
+}
+
+/** Requests per second. Throws when a request failed: a proxy must not look fast by refusing. */
+export async function measure({ url, headers = {}, script, seconds }: Load): Promise<number> {
+  const args = ['-c', LOAD_CORE, 'wrk', '-t1', '-c32', `-d${seconds}s`, '--timeout', '10s'];
+  for (const [name, value] of Object.entries(headers)) args.push('-H', `${name}: ${value}`);
+  if (script !== undefined) args.push('-s', script);
+  const { stdout } = await run('taskset', [...args, url]);
+  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`requests to ${url} failed:\n${stdout}`);
+  const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1];
+  if (rate === undefined) throw new Error(`wrk printed no rate:\n${stdout}`);
+  return Number(rate);
+}

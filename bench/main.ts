@@ -1,0 +1,115 @@
+/**
+ * `make bench`: throughput through Promgate beside the server itself, vmauth and a bare Node proxy, as ratios of
+ * interleaved rounds of one run; then a directory of 100,000 environments beside one of 10. Rates of different machines, or
+ * of different runs, do not compare; ratios do.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { freePort } from '../test/support/ports.ts';
+import { tempDir } from '../test/support/temp-dir.ts';
+import { captureAnswers } from './answers.ts';
+import { type Contender, serve, startBareProxy, startPromgate, startVmauth } from './contenders.ts';
+import { fillDirectory, writeScript } from './directory.ts';
+import { measure } from './load.ts';
+import { LOAD_CORE, startPinned } from './pin.ts';
+
+const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
+const SECONDS = Number(process.env.BENCH_SECONDS ?? 4);
+const SMALL = '/api/v1/query?query=small&time=1767229200';
+const LARGE = '/api/v1/query_range?query=large&start=1767225600&end=1767229185&step=15';
+
+const say = (line: string) => process.stderr.write(`${line}\n`);
+const print = (line: string) => process.stdout.write(`${line}\n`);
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+/** Median (min–max) of the ratios round by round, so that a change of the machine's speed cancels out. */
+function ratio(values: readonly number[], base: readonly number[]): string {
+  const ratios = values.map((value, i) => value / (base[i] as number));
+  return `${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)})`;
+}
+
+async function passThrough(title: string, path: string, contenders: readonly Contender[]): Promise<void> {
+  const rates = contenders.map((): number[] => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, { name, url, headers }] of contenders.entries()) {
+      const rate = await measure({ url: url + path, headers, seconds: SECONDS });
+      rates[i]?.push(rate);
+      say(`${title}, round ${round + 1}/${ROUNDS}: ${name} ${rate.toFixed(0)}/s`);
+    }
+  }
+  const of = (name: string) => rates[contenders.findIndex((contender) => contender.name === name)] as number[];
+  print(`\n${title}\n`);
+  print('| | requests/s, median | × vmauth, median (min–max) | × the server itself |');
+  print('|---|---|---|---|');
+  for (const { name } of contenders) {
+    print(
+      `| ${name} | ${median(of(name)).toFixed(0)} | ${ratio(of(name), of('vmauth'))} | ${ratio(of(name), of('the server itself'))} |`,
+    );
+  }
+}
+
+async function directories(dir: string, upstream: string): Promise<void> {
+  const sizes = [10, 100_000];
+  const running: {
+    origin: string;
+    script: string;
+    rates: number[];
+    started: number;
+    rss: number;
+    stop: () => Promise<void>;
+    pid: number;
+  }[] = [];
+  for (const size of sizes) {
+    say(`a directory of ${size} environments and tokens …`);
+    const dataDir = join(dir, `directory-${size}`);
+    const entries = await fillDirectory(dataDir, upstream, size);
+    const script = await writeScript(dir, entries, SMALL);
+    const before = performance.now();
+    const { origin, pid, stop } = await serve(dataDir);
+    running.push({ origin, script, rates: [], started: (performance.now() - before) / 1000, rss: 0, stop, pid });
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const one of running) one.rates.push(await measure({ url: one.origin, script: one.script, seconds: SECONDS }));
+    say(`directories, round ${round + 1}/${ROUNDS}`);
+  }
+  print('\nA large directory, ~1 KB answers, 1,000 of its endpoints asked in turn\n');
+  print('| environments and tokens | requests/s, median | × 10 environments | start-up | peak memory |');
+  print('|---|---|---|---|---|');
+  for (const [i, one] of running.entries()) {
+    const peak = Number(/VmHWM:\s+(\d+) kB/.exec(await readFile(`/proc/${one.pid}/status`, 'utf8'))?.[1]) / 1024;
+    const against = ratio(one.rates, running[0]?.rates ?? []);
+    print(`| ${sizes[i]} | ${median(one.rates).toFixed(0)} | ${against} | ${one.started.toFixed(1)} s | ${peak.toFixed(0)} MB |`);
+    await one.stop();
+  }
+}
+
+const dir = await tempDir('bench');
+try {
+  say('answers of a real Prometheus …');
+  const answers = await captureAnswers();
+  const files = { small: join(dir.path, 'small'), large: join(dir.path, 'large') };
+  await writeFile(files.small, answers.small);
+  await writeFile(files.large, answers.large);
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const program = join(import.meta.dirname, 'upstream.ts');
+  const upstream = await startPinned(LOAD_CORE, process.execPath, [program, String(port), files.small, files.large], url);
+  const contenders: Contender[] = [
+    { name: 'the server itself', url, headers: {}, stop: upstream.stop },
+    await startVmauth(dir.path, url),
+    await startBareProxy(url),
+    await startPromgate(dir.path, url),
+  ];
+  print(`${ROUNDS} rounds of ${SECONDS} s each, 32 connections; the proxy on one core, load and server on the other`);
+  await passThrough(`Passed through, ${answers.small.length} bytes`, SMALL, contenders);
+  await passThrough(`Passed through, ${answers.large.length} bytes`, LARGE, contenders);
+  await directories(dir.path, url);
+  for (const { stop } of contenders) await stop();
+} finally {
+  await dir.remove();
+}

@@ -1,0 +1,33 @@
+/** What commands need that look at the directory as the gateway sees it. */
+import type { Settings } from '../config/settings.ts';
+import type { Target } from '../directory/model.ts';
+import type { Directory } from '../directory/snapshot.ts';
+
+/** The whole directory, read by the same code as the gateway's. */
+export async function loadSnapshot(settings: Settings): Promise<Directory> {
+  const { loadDirectory } = await import('../directory/load.ts');
+  const { createLog } = await import('../ops/log.ts');
+  const { openKeyring } = await import('../storage/crypto.ts');
+  const { openDatabase } = await import('../storage/database.ts');
+  const database = await openDatabase(settings);
+  try {
+    const log = createLog(settings.logLevel);
+    const { directory } = await database.read((trx) => loadDirectory(trx, openKeyring(settings), log));
+    return directory;
+  } finally {
+    await database.close();
+  }
+}
+
+/** An environment (`acme/shop:production`, by name or slug), a project or a group. Throws where there is none. */
+export async function targetNamed(directory: Directory, name: string): Promise<Target> {
+  const { parseDirectoryName } = await import('../directory/paths.ts');
+  const { environmentSlug } = await import('../directory/slug.ts');
+  const { path, environment } = parseDirectoryName(name);
+  const target =
+    environment === null
+      ? (directory.project(path) ?? directory.group(path))
+      : (directory.environment(path, environmentSlug(environment)) ?? directory.environment(path, environment));
+  if (target !== null) return target;
+  throw new Error(environment === null ? `There is no project or group ${path}.` : `There is no environment ${name}.`);
+}
