@@ -1,5 +1,6 @@
 /** The composition root: every part is built here, once, and handed to those that need it. */
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../package.json' with { type: 'json' };
 import { trackLastUsed } from './access/last-used.ts';
 import { networkMatcher } from './access/networks.ts';
@@ -7,6 +8,7 @@ import type { Settings } from './config/settings.ts';
 import { watchDirectory } from './directory/watch.ts';
 import { type CorridorSettings, createCorridor } from './gateway/corridor.ts';
 import { createGateway } from './gateway/listener.ts';
+import { followAnswers } from './gateway/running.ts';
 import { createOpsListener } from './ops/listener.ts';
 import { createLog, type Log } from './ops/log.ts';
 import { createMetrics } from './ops/metrics.ts';
@@ -17,6 +19,8 @@ import { createPools } from './upstream/pools.ts';
 
 /** How long running answers may take to finish once a stop was asked for. */
 const GRACE = 30_000;
+/** How long a stop waits for the parts that answers need no more: the database may not answer. */
+const CLOSING = 5_000;
 const PRUNE_INTERVAL = 3_600_000;
 /** A process that was away for more changes than this reads the directory whole. */
 const KEPT_CHANGES = 100_000;
@@ -70,6 +74,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       stopping: () => stopping,
     });
     const gateway = createGateway(corridor);
+    const answers = followAnswers(gateway.server);
     const ops = createOpsListener(metrics, () => !stopping && watch.fresh());
     await ops.listen(settings.opsListen);
     opened.push(() => ops.close());
@@ -98,9 +103,11 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
           log.warn('answers that were still running after 30 s are cut off');
           gateway.server.closeAllConnections();
         }, GRACE);
+        // Connections that clients keep for later, or opened and never used, would hold it up.
+        void answers.none().then(() => gateway.server.closeAllConnections());
         await gateway.close();
         clearTimeout(force);
-        await closeAll();
+        await Promise.race([closeAll(), delay(CLOSING, undefined, { ref: false })]);
         log.info('stopped');
         log.flush();
       },

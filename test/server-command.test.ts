@@ -43,12 +43,12 @@ function promgate(...args: string[]): Promise<{ code: number; stdout: string; st
 
 describe('promgate server test', () => {
   it.each([
-    ['production', 'main', 'prometheus', /^2\./],
-    ['victoria', 'vm', 'victoriametrics', /./],
-  ])('says of the server of %s what it is and that its clock agrees', async (environment, server, kind, version) => {
+    ['production', 'main', 'prometheus'],
+    ['victoria', 'vm', 'victoriametrics'],
+  ])('says of the server of %s what it is and that its clock agrees', async (environment, server, kind) => {
     const { code, stdout } = await promgate('server', 'test', `acme/shop:${environment}`, '-o', 'json');
     const found = JSON.parse(stdout) as { clock_ahead_seconds: number };
-    expect(found).toMatchObject({ server, kind, version: expect.stringMatching(version) });
+    expect(found).toMatchObject({ server, kind });
     expect(Math.abs(found.clock_ahead_seconds)).toBeLessThan(2);
     expect(code).toBe(0);
   });

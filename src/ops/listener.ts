@@ -4,7 +4,8 @@ import type { Metrics } from './metrics.ts';
 
 /** `ready` is false while stopping and while changes of the directory do not arrive. */
 export function createOpsListener(metrics: Metrics, ready: () => boolean): FastifyInstance {
-  const app = Fastify();
+  // A scraper's idle connection must not hold up a stop.
+  const app = Fastify({ forceCloseConnections: true });
   app.get('/metrics', async (_request, reply) => {
     metrics.setReady(ready());
     return reply.type(metrics.contentType).send(await metrics.text());

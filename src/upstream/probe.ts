@@ -6,7 +6,7 @@ import { askWhole } from './collect.ts';
 
 export interface Probe {
   readonly kind: ServerKind | 'unknown';
-  /** As the server says; VictoriaMetrics gives the version of Prometheus that it stands in for. */
+  /** As the server says; VictoriaMetrics tells none, or that of the Prometheus it stands in for. */
   readonly version: string | null;
   /** Seconds that the server's clock is ahead of ours (negative: behind), give or take half of `seconds`. */
   readonly clockAhead: number;
@@ -19,23 +19,29 @@ export async function probe(pool: Pool, binding: Binding): Promise<Probe> {
   const before = Date.now();
   const clock = await get(pool, binding, '/api/v1/query', 'query=time()');
   const seconds = (Date.now() - before) / 1000;
-  const now = Number((clock.data as { result?: unknown[] } | undefined)?.result?.[1]);
+  const now = timeOf(clock.data);
   const build = await get(pool, binding, '/api/v1/status/buildinfo', '').then(
     ({ data }) => (data ?? {}) as Record<string, unknown>,
-    () => ({}) as Record<string, unknown>,
+    () => null,
   );
   return {
     kind: kindOf(build),
-    version: typeof build.version === 'string' ? build.version : null,
-    clockAhead: Number.isNaN(now) ? Number.NaN : now - (before / 1000 + seconds / 2),
+    version: typeof build?.version === 'string' ? build.version : null,
+    clockAhead: now - (before / 1000 + seconds / 2),
     seconds,
   };
 }
 
-/** Prometheus and Thanos tell what they were built with, Mimir its name, VictoriaMetrics a version and nothing else. */
-function kindOf(build: Record<string, unknown>): Probe['kind'] {
+/** A scalar as Prometheus answers `time()`, or a vector of one element as VictoriaMetrics does; `NaN` for anything else. */
+function timeOf(data: unknown): number {
+  const [first, second] = (data as { result?: unknown[] } | undefined)?.result ?? [];
+  return Number(second ?? (first as { value?: unknown[] } | undefined)?.value?.[1]);
+}
+
+/** Prometheus and Thanos tell what they were built with, Mimir its name, VictoriaMetrics at most a version. */
+function kindOf(build: Record<string, unknown> | null): Probe['kind'] {
+  if (build === null) return 'unknown';
   if (typeof build.application === 'string' && build.application.includes('Mimir')) return 'mimir';
-  if (typeof build.version !== 'string') return 'unknown';
   return build.goVersion === undefined ? 'victoriametrics' : 'prometheus';
 }
 
