@@ -10,7 +10,6 @@ const size = 100 * 2 ** 20;
 let upstream: StrictUpstream;
 let served: Served;
 let tokens: { wide: string; narrow: string };
-let _authorization: string;
 
 beforeAll(async () => {
   upstream = await startStrictUpstream(answers());
