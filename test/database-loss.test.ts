@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { revokeToken } from '../src/access/tokens.ts';
+import { type Promgate, startPromgate } from '../src/app.ts';
+import { createLog } from '../src/ops/log.ts';
+import { openDatabase } from '../src/storage/database.ts';
+import { ask } from './support/ask.ts';
+import { type FlakyLink, startFlakyLink } from './support/flaky-link.ts';
+import { startTestPromgate, type TestPromgate, type TestToken } from './support/promgate.ts';
+import { answers, type StrictUpstream, startStrictUpstream } from './support/strict-upstream.ts';
+
+/** `owner` reaches PostgreSQL directly, `promgate` over a link that fails. */
+let upstream: StrictUpstream;
+let owner: TestPromgate;
+let link: FlakyLink;
+let promgate: Promgate;
+let token: TestToken;
+const logs: string[] = [];
+
+beforeAll(async () => {
+  upstream = await startStrictUpstream(answers());
+  const servers = [{ name: 'main', url: upstream.url }];
+  const resources = JSON.stringify({ projects: [{ path: 'acme/shop', environments: [{ name: 'production' }], servers }] });
+  owner = await startTestPromgate({ resources, database: 'postgres' });
+  token = await owner.token('acme/shop');
+  const url = new URL(owner.settings.databaseUrl);
+  link = await startFlakyLink({ host: url.hostname, port: Number(url.port) });
+  url.port = String(link.port);
+  const log = createLog('info', (line) => logs.push(line));
+  promgate = await startPromgate({ ...owner.settings, databaseUrl: url.href }, { log });
+});
+
+afterAll(async () => {
+  await link?.close();
+  await owner?.close();
+  await upstream?.stop();
+});
+
+const query = async ({ basic }: TestToken) =>
+  (await ask(`${promgate.url}/acme/shop/-/prometheus/api/v1/query?query=up`, { headers: { authorization: basic } })).status;
+const ready = async () => (await ask(`${promgate.opsUrl}/-/ready`)).status;
+const logged = (level: string) => logs.map((line) => JSON.parse(line)).filter((entry) => entry.level === level);
+
+/** Not ready in the end, and not one question unanswered until then. */
+async function expectNotReady(): Promise<void> {
+  await expect
+    .poll(async () => ((await query(token)) === 200 ? ready() : 'no answer'), { timeout: 15_000, interval: 100 })
+    .toBe(503);
+  expect(await query(token)).toBe(200);
+  expect((await ask(`${promgate.opsUrl}/-/healthy`)).status).toBe(200);
+  expect((await ask(`${promgate.opsUrl}/metrics`)).body).toMatch(/^promgate_ready 0$/m);
+}
+
+describe('when the database', () => {
+  it('is gone, answers go on and the process is not ready; when it is back, so are its changes', async () => {
+    const other = await owner.token('acme/shop');
+    await expect.poll(() => query(other)).toBe(200);
+    expect(await ready()).toBe(200);
+    await link.cut();
+    const database = await openDatabase(owner.settings);
+    await revokeToken(database, other.id);
+    await database.close();
+    await expectNotReady();
+    // Once, not four times a second.
+    expect(logged('error').map((entry) => entry.msg)).toEqual([
+      'changes of the directory cannot be read; what is known stays in force',
+    ]);
+    expect(await query(other)).toBe(200);
+    await link.mend();
+    await expect.poll(ready, { timeout: 5_000 }).toBe(200);
+    expect(await query(other)).toBe(401);
+    expect(await query(token)).toBe(200);
+  });
+
+  it('is silent, answers go on and the process is not ready; a stop does not wait for it', async () => {
+    link.mute();
+    await expectNotReady();
+    await promgate.close();
+    expect(logged('info').at(-1)?.msg).toBe('stopped');
+  });
+});
