@@ -1,7 +1,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, symlink } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -80,6 +80,16 @@ function descendants(pid: number): Map<number, string> {
     }
   };
   visit(pid);
+  return found;
+}
+
+/** Where a program of this machine is. */
+function pathOf(name: string): string {
+  const found = (process.env.PATH ?? '')
+    .split(':')
+    .map((directory) => join(directory, name))
+    .find((file) => existsSync(file));
+  if (found === undefined) throw new Error(`${name} is not installed`);
   return found;
 }
 
@@ -258,16 +268,42 @@ describe('promgate demo, when not all goes well,', () => {
     expect(readdirSync(temp.path)).toEqual([]);
   });
 
-  it('says what to install, or to pass --prometheus-url, where there is no Prometheus', async () => {
+  /** A directory for the path that holds what the scripts need, and no Prometheus. */
+  async function barePath(): Promise<string> {
     const path = join(temp.path, 'bin');
     await mkdir(path);
-    for (const tool of ['dirname', 'readlink', 'sh']) await symlink(`/bin/${tool}`, join(path, tool));
-    const demo = start(['--listen', `127.0.0.1:${await freePort()}`], path);
+    for (const tool of ['dirname', 'env', 'id', 'readlink', 'sh']) await symlink(`/usr/bin/${tool}`, join(path, tool));
+    return path;
+  }
+
+  it('says what to install, or to pass --prometheus-url, where there is no Prometheus', async () => {
+    const demo = start(['--listen', `127.0.0.1:${await freePort()}`], await barePath());
     expect(await demo.ended).toBe(1);
     expect(demo.stdout()).toBe('');
     expect(demo.stderr()).toContain('sudo apt-get install --no-install-recommends prometheus prometheus-node-exporter\n');
     expect(demo.stderr()).toContain('--prometheus-url');
     expect(readdirSync(temp.path)).toEqual(['bin']);
+  });
+
+  it('--install installs the packages that are missing, and goes on', async () => {
+    const path = await barePath();
+    const command = (name: string, script: string) => writeFile(join(path, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    await command('sudo', 'shift; exec "$@"');
+    await command(
+      'apt-get',
+      `[ "$1" = update ] || ln -s ${['prometheus', 'promtool'].map(pathOf).join(' ')} '${path}'; echo "$@"`,
+    );
+    await symlink('/usr/bin/ln', join(path, 'ln'));
+    const demo = start(['--install', '--listen', `127.0.0.1:${await freePort()}`], path);
+    while (!demo.stderr().includes(`Started ${path}/prometheus`)) {
+      failIfEnded(demo);
+      await delay(50);
+    }
+    expect(demo.stderr()).toMatch(/^install .* prometheus prometheus-node-exporter$/m);
+    // This one did not come with the packages.
+    expect(demo.stderr()).toContain('Doing without the node exporter');
+    demo.process.kill('SIGTERM');
+    expect(await demo.ended).toBe(0);
   });
 
   it('stands in front of a Prometheus that runs already, and starts none', async () => {
