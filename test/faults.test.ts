@@ -36,12 +36,12 @@ function expectUnavailable(answer: RawResult, text: string, errorType = 'unavail
   const body = JSON.parse(answer.body.toString());
   expect(body).toMatchObject({ status: 'error', errorType, error: expect.stringContaining('"main"') });
   expect(body.error).toContain(text);
-  expect(answer.raw.toString()).not.toContain(new URL(rig.upstream.url).port);
+  expect(answer.raw.toString()).not.toContain(`:${new URL(rig.upstream.url).port}`);
 }
 
-/** A success that broke off: the head came, and the end of the body never. */
+/** The connection ended before the body did, or even before the head was sent. */
 function expectBroken(answer: RawResult): void {
-  expect(answer.status).toBe(200);
+  expect([0, 200]).toContain(answer.status);
   expect(answer.complete).toBe(false);
   expect(['closed', 'reset']).toContain(answer.ended);
 }
@@ -142,8 +142,7 @@ describe('a server that breaks off in its answer: the client’s answer breaks o
   it('even for HTTP/1.0, which has no other end than the connection’s: a reset', async () => {
     rig.upstream.play(play.closesWithoutLastChunk);
     const answer = await sendRaw(rig.promgate.url, rig.text(query).replace(' HTTP/1.1', ' HTTP/1.0'));
-    expect(answer.status).toBe(200);
-    expect(answer.ended).toBe('reset');
+    expect(answer).toMatchObject({ ended: 'reset', complete: false });
     await expectServing();
   });
 });

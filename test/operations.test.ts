@@ -1,10 +1,12 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ask } from './support/ask.ts';
 import { connectRaw, sendRaw } from './support/raw.ts';
 import { type StrictRig, startStrictRig } from './support/strict-rig.ts';
 import { answers, stalls } from './support/strict-upstream.ts';
+
+const run = promisify(execFile);
 
 let rig: StrictRig;
 
@@ -117,20 +119,13 @@ describe('its own metrics', () => {
     }
     expect(text).not.toMatch(/nothing-|name_|tenant-|id-|elsewhere-|acme|shop/);
     expect(text).not.toContain(rig.token.token);
-    expect(text).not.toContain(new URL(rig.upstream.url).port);
+    expect(text).not.toContain(new URL(rig.upstream.url).host);
     expect(text.split('\n').length).toBeLessThan(400);
   });
 
   it('please promtool check metrics', async () => {
-    const child = spawn('promtool', ['check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'] });
-    let said = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (chunk: string) => {
-        said += chunk;
-      });
-    }
-    child.stdin.end(await metrics());
-    const [code] = await once(child, 'close');
-    expect([code, said]).toEqual([0, '']);
+    const checking = run('promtool', ['check', 'metrics']);
+    checking.child.stdin?.end(await metrics());
+    expect(await checking).toEqual({ stdout: '', stderr: '' });
   });
 });

@@ -26,25 +26,27 @@ export interface RelayEvents {
  */
 export function relayTo(response: ServerResponse, events: RelayEvents): Receiver {
   let head: Head | null = null;
-  let waiting = false;
-  const onDrain = () => {
-    waiting = false;
-    events.resume();
-  };
+  /** Bytes that are still to come where the length was announced, else NaN. */
+  let left = Number.NaN;
   return {
     head(received) {
       head = received;
+      left = received.contentLength ?? Number.NaN;
       response.writeHead(received.status, answerHeaders(received, events.headers()));
-      response.on('drain', onDrain);
-      if (received.contentLength === null) response.flushHeaders();
     },
     data(chunk) {
+      left -= chunk.length;
+      // Most answers are one chunk: head, body and end then leave in one write.
+      if (left === 0) {
+        response.end(chunk);
+        return true;
+      }
       const flowing = response.write(chunk);
-      waiting = !flowing;
+      if (!flowing) response.once('drain', events.resume);
       return flowing;
     },
     end() {
-      response.end();
+      if (left !== 0) response.end();
       events.done(head?.status ?? 0);
     },
     fail(error) {
@@ -52,10 +54,9 @@ export function relayTo(response: ServerResponse, events: RelayEvents): Receiver
         events.refuse(error);
         return;
       }
-      // With a reset: HTTP/1.0 clients take an orderly end of the connection for the end of the answer.
-      response.socket?.resetAndDestroy();
+      // HTTP/1.0 clients take an orderly end of the connection for the end of the answer.
+      if (response.req.httpVersion === '1.0') response.socket?.resetAndDestroy();
       response.destroy();
-      if (waiting) response.off('drain', onDrain);
       events.broken(error);
     },
   };
