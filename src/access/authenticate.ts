@@ -20,7 +20,7 @@ export function authenticate(
   const hash = hashToken(credentials.secret);
   const token = directory.tokenByHash(hash);
   if (token === undefined || !isAlive(token, hash, now)) return null;
-  if (credentials.username !== null && !sameText(credentials.username, token.username)) return null;
+  if (credentials.username !== null && credentials.username !== token.username) return null;
   if (token.allowedNetworks.length > 0 && !networksOf(token)(clientAddress())) return null;
   return token;
 }
@@ -61,7 +61,7 @@ function isAlive(token: Token, hash: string, now: number): boolean {
   return token.previousHash !== null && sameText(hash, token.previousHash) && (token.previousExpiresAt ?? 0) > now;
 }
 
-/** Compares in a time that depends on the lengths alone. */
+/** Compares secrets in a time that depends on their lengths alone. */
 function sameText(a: string, b: string): boolean {
   const left = Buffer.from(a);
   const right = Buffer.from(b);

@@ -33,12 +33,12 @@ export const register: RegisterCommand = (program) => {
           url: chosen.url,
           kind: found.kind,
           version: found.version,
-          clock_ahead_seconds: Number(found.clockAhead.toFixed(3)),
+          clock_ahead_seconds: Math.round(found.clockAhead * 10) / 10,
           answer_seconds: found.seconds,
         };
         const columns = Object.keys(data).map((key) => key.replaceAll('_', ' '));
         await print(options.output, data, { columns, rows: [Object.values(data).map((value) => String(value ?? 'unknown'))] });
-        if (Math.abs(found.clockAhead) <= WORRYING_SECONDS) return;
+        if (!(Math.abs(found.clockAhead) > WORRYING_SECONDS)) return;
         note(`The clocks of this machine and of server ${chosen.name} differ by ${Math.abs(found.clockAhead).toFixed(1)} s.`);
         process.exitCode = exitCodes.problems;
       } catch (error) {

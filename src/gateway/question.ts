@@ -19,7 +19,10 @@ export interface Question {
 }
 
 /** GitLab's names, accepted where the endpoint has the parameter. */
-const aliases: Readonly<Record<string, string>> = { start_time: 'start', end_time: 'end' };
+const aliases: ReadonlyMap<string, string> = new Map([
+  ['start_time', 'start'],
+  ['end_time', 'end'],
+]);
 const VARIABLE = /^variables\[([^[\]]+)\]$/;
 
 /**
@@ -33,9 +36,10 @@ export function buildQuestion(endpoint: Endpoint, path: string, url: readonly Pa
   const variables = new Map<string, string>();
   const hasVariables = endpoint.single.includes('query') || endpoint.repeated.includes('match[]');
   for (const source of [url, body]) {
+    if (source.length === 0) continue;
     const seen = new Map<string, string>();
     for (const [given, value] of source) {
-      const name = aliases[given] ?? given;
+      const name = aliases.get(given) ?? given;
       if (endpoint.single.includes(name)) {
         once(seen, name, value);
         if (value === '') single.delete(name);

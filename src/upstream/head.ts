@@ -11,6 +11,8 @@ export interface Head {
   readonly contentLength: number | null;
   /** Whether the end of the body can be told from a lost connection. */
   readonly framed: boolean;
+  /** The `Date` header as it came. */
+  readonly date: string | null;
   /** An encoding other than gzip, which nobody asked for. */
   readonly foreignEncoding: string | null;
 }
@@ -27,6 +29,7 @@ export function readHead(status: number, headers: Headers): Head {
     gzip: encoding === 'gzip',
     contentLength: bodiless || length === null ? null : Number(length),
     framed: bodiless || length !== null || text(headers['transfer-encoding']) !== null,
+    date: text(headers.date),
     foreignEncoding: encoding === null || encoding === 'gzip' || encoding === 'identity' ? null : encoding,
   };
 }

@@ -3,23 +3,23 @@ import type { Pool } from 'undici';
 import type { ServerKind } from '../directory/model.ts';
 import type { Binding } from './binding.ts';
 import { askWhole } from './collect.ts';
+import type { Head } from './head.ts';
 
 export interface Probe {
   readonly kind: ServerKind | 'unknown';
   /** As the server says; VictoriaMetrics tells none, or that of the Prometheus it stands in for. */
   readonly version: string | null;
-  /** Seconds that the server's clock is ahead of ours (negative: behind), give or take half of `seconds`. */
+  /** Seconds that the server's clock is ahead of ours (negative: behind), give or take one; NaN where it does not tell. */
   readonly clockAhead: number;
   /** Seconds that a trivial query took. */
   readonly seconds: number;
 }
 
-/** Asks `query=time()` and the build information. Rejects with a `PromgateError` where the server cannot be used. */
+/** Asks a trivial query and the build information. Rejects with a `PromgateError` where the server cannot be used. */
 export async function probe(pool: Pool, binding: Binding): Promise<Probe> {
   const before = Date.now();
-  const clock = await get(pool, binding, '/api/v1/query', 'query=time()');
+  const { head } = await get(pool, binding, '/api/v1/query', 'query=1');
   const seconds = (Date.now() - before) / 1000;
-  const now = timeOf(clock.data);
   const build = await get(pool, binding, '/api/v1/status/buildinfo', '').then(
     ({ data }) => (data ?? {}) as Record<string, unknown>,
     () => null,
@@ -27,15 +27,10 @@ export async function probe(pool: Pool, binding: Binding): Promise<Probe> {
   return {
     kind: kindOf(build),
     version: typeof build?.version === 'string' ? build.version : null,
-    clockAhead: now - (before / 1000 + seconds / 2),
+    // The header has whole seconds, cut off: half a second more is right on average.
+    clockAhead: (Date.parse(head.date ?? '') + 500 - before) / 1000 - seconds / 2,
     seconds,
   };
-}
-
-/** A scalar as Prometheus answers `time()`, or a vector of one element as VictoriaMetrics does; `NaN` for anything else. */
-function timeOf(data: unknown): number {
-  const [first, second] = (data as { result?: unknown[] } | undefined)?.result ?? [];
-  return Number(second ?? (first as { value?: unknown[] } | undefined)?.value?.[1]);
 }
 
 /** Prometheus and Thanos tell what they were built with, Mimir its name, VictoriaMetrics at most a version. */
@@ -45,7 +40,7 @@ function kindOf(build: Record<string, unknown> | null): Probe['kind'] {
   return build.goVersion === undefined ? 'victoriametrics' : 'prometheus';
 }
 
-async function get(pool: Pool, binding: Binding, path: string, query: string): Promise<{ data?: unknown }> {
+async function get(pool: Pool, binding: Binding, path: string, query: string): Promise<{ head: Head; data: unknown }> {
   const fixed = [...binding.fixedParams].map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
   const parameters = [query, ...fixed].filter((text) => text !== '').join('&');
   const request = {
@@ -60,5 +55,5 @@ async function get(pool: Pool, binding: Binding, path: string, query: string): P
   };
   const { head, body } = await askWhole(pool, binding.server, request, () => undefined);
   if (head.status !== 200) throw new Error(`server ${JSON.stringify(binding.server.name)} answered ${head.status} to ${path}`);
-  return JSON.parse(body.toString('utf8')) as { data?: unknown };
+  return { head, data: (JSON.parse(body.toString('utf8')) as { data?: unknown }).data };
 }
