@@ -40,12 +40,12 @@ describe('what is sent to a server', () => {
         'X-Scope-OrgID': '{{ci_project_namespace}}',
         'X-Environment':
           '{{ ci_project_path }}/{{ci_environment_name}}|{{ci_environment_slug}}|{{ci_project_name}}|{{kube_namespace}}',
-        'X-Plain': 'as it is',
+        'X-Plain': 'as it is, é',
       },
     });
     expect(request.header('x-scope-orgid')).toBe('acme');
     expect(request.header('x-environment')).toBe('acme/shop/production|production|shop|shop-prod');
-    expect(request.header('x-plain')).toBe('as it is');
+    expect(request.header('x-plain')).toBe('as it is, é');
   });
 
   it('fixed parameters, which win over the client’s, by GET and by POST', async () => {

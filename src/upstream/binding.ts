@@ -63,9 +63,9 @@ function authorization(auth: { basic: { username: string; password: string } } |
   return `Basic ${Buffer.from(`${auth.basic.username}:${auth.basic.password}`).toString('base64')}`;
 }
 
-/** An unfilled template or a character outside printable ASCII would reach the server as something else than was meant. */
+/** An unfilled template or a character beyond Latin-1 would reach the server as something else than was meant. */
 function headerValue(server: Server, name: string, value: string): string {
-  if (/^[\t\x20-\x7e]*$/.test(value) && !/\{\{\s*\w+\s*\}\}/.test(value)) return value;
+  if (/^[\t\x20-\x7e\xa0-\xff]*$/.test(value) && !/\{\{\s*\w+\s*\}\}/.test(value)) return value;
   throw new PromgateError(
     'unavailable',
     `server ${JSON.stringify(server.name)} cannot be used for this endpoint: its header ${name} has no valid value here`,
