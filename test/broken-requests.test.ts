@@ -205,9 +205,10 @@ describe('a client that does not finish', () => {
         await delay(500);
       }
     })();
-    const ends = await Promise.all(slow.map(({ ended }) => ended));
-    done = true;
-    await feeding;
+    const all = Promise.all(slow.map(({ ended }) => ended)).finally(() => {
+      done = true;
+    });
+    const [ends] = await Promise.all([all, feeding]);
     expect(new Set(ends)).toEqual(new Set(['closed']));
     for (const { received } of slow) {
       const answer = parseAnswer(received());
