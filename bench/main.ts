@@ -15,6 +15,8 @@ import { LOAD_CORE, startPinned } from './pin.ts';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 4);
+/** Node optimizes what it has seen thousands of times; a proxy that has just started is not what one runs. */
+const WARM_UP = 2 * SECONDS;
 const SMALL = '/api/v1/query?query=small&time=1767229200';
 const LARGE = '/api/v1/query_range?query=large&start=1767225600&end=1767229185&step=15';
 
@@ -35,6 +37,8 @@ function ratio(values: readonly number[], base: readonly number[]): string {
 
 async function passThrough(title: string, path: string, contenders: readonly Contender[]): Promise<void> {
   const rates = contenders.map((): number[] => []);
+  say(`${title}: warming up …`);
+  for (const { url, headers } of contenders) await measure({ url: url + path, headers, seconds: WARM_UP });
   for (let round = 0; round < ROUNDS; round++) {
     for (const [i, { name, url, headers }] of contenders.entries()) {
       const rate = await measure({ url: url + path, headers, seconds: SECONDS });
@@ -73,6 +77,7 @@ async function directories(dir: string, upstream: string): Promise<void> {
     const { origin, pid, stop } = await serve(dataDir);
     running.push({ origin, script, rates: [], started: (performance.now() - before) / 1000, rss: 0, stop, pid });
   }
+  for (const { origin, script } of running) await measure({ url: origin, script, seconds: WARM_UP });
   for (let round = 0; round < ROUNDS; round++) {
     for (const one of running) one.rates.push(await measure({ url: one.origin, script: one.script, seconds: SECONDS }));
     say(`directories, round ${round + 1}/${ROUNDS}`);
@@ -105,7 +110,9 @@ try {
     await startBareProxy(url),
     await startPromgate(dir.path, url),
   ];
-  print(`${ROUNDS} rounds of ${SECONDS} s each, 32 connections; the proxy on one core, load and server on the other`);
+  print(
+    `${ROUNDS} rounds of ${SECONDS} s each after a warm-up, 32 connections; the proxy on one core, load and server on the other`,
+  );
   await passThrough(`Passed through, ${answers.small.length} bytes`, SMALL, contenders);
   await passThrough(`Passed through, ${answers.large.length} bytes`, LARGE, contenders);
   await directories(dir.path, url);

@@ -157,7 +157,8 @@ export function createCorridor(parts: CorridorParts): Corridor {
       endVisit(visit, null, null, parts);
       return;
     }
-    const { question, parameters } = prepare(buildQuestion(route.endpoint, route.upstreamPath, url, body), binding);
+    const question = buildQuestion(route.endpoint, route.upstreamPath, url, body);
+    const parameters = prepare(question, binding);
     const { filter } = route.endpoint;
     const asPost = parameters.length > LONGEST_GET && route.endpoint.methods.includes('POST');
     const path = binding.basePath + question.path;

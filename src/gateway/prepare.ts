@@ -6,46 +6,42 @@ import { PromgateError } from '../errors.ts';
 import { checkQueryBytes, checkRange, type Limits } from '../guard/limits.ts';
 import { rangeVariable, substitute } from '../guard/variables.ts';
 import type { Binding } from '../upstream/binding.ts';
-import { encodeQuestion, type Question } from './question.ts';
+import type { Question } from './question.ts';
 import { parseDuration, parseTime } from './time.ts';
-
-export interface Prepared {
-  readonly question: Question;
-  /** Canonical urlencoded parameters, the server's fixed ones last. */
-  readonly parameters: string;
-}
 
 const TIMES = ['time', 'start', 'end'] as const;
 const DURATIONS = ['step', 'timeout', 'lookback_delta'] as const;
 
-/** Throws `bad_data` for times and durations that Prometheus could not read, `limit` where a limit is exceeded. */
-export function prepare(question: Question, binding: Binding): Prepared {
-  const numbers = readNumbers(question);
+/**
+ * The canonical urlencoded parameters to send: in the order of the endpoint's row, the server's fixed ones last. Changes
+ * the question's own values to what is sent. Throws `bad_data` for times and durations that Prometheus could not read,
+ * `limit` where a limit is exceeded.
+ */
+export function prepare(question: Question, binding: Binding): string {
+  const { endpoint, single, repeated } = question;
   const { limits } = binding;
+  const numbers = readNumbers(question);
+  substituteAll(question, binding, numbers);
+  checkQueryBytes(single.get('query') ?? '', repeated.get('match[]') ?? [], limits);
   const { start, end, step } = numbers;
-  const predefined = binding.variables;
-  const range = start === undefined || end === undefined ? null : rangeVariable(start, end);
-  const variables = { predefined, own: question.variables, range };
+  if (start !== undefined && end !== undefined && step !== undefined) checkRange(start, end, step, limits);
+  if (endpoint.single.includes('timeout')) single.set('timeout', String(effectiveTimeout(numbers.timeout, limits) / 1000));
+  return encode(question, binding.fixedParams);
+}
 
-  const single = new Map(question.single);
+function substituteAll({ single, repeated, variables }: Question, binding: Binding, { start, end }: Numbers): void {
   const query = single.get('query');
-  if (query !== undefined) single.set('query', substitute(query, variables));
-  let { repeated } = question;
   const selectors = repeated.get('match[]');
+  if (query?.includes('{{') !== true && selectors?.some((selector) => selector.includes('{{')) !== true) return;
+  const range = start === undefined || end === undefined ? null : rangeVariable(start, end);
+  const values = { predefined: binding.variables, own: variables, range };
+  if (query !== undefined) single.set('query', substitute(query, values));
   if (selectors !== undefined) {
-    repeated = new Map(repeated).set(
+    repeated.set(
       'match[]',
-      selectors.map((selector) => substitute(selector, variables)),
+      selectors.map((selector) => substitute(selector, values)),
     );
   }
-  checkQueryBytes(query === undefined ? (repeated.get('match[]') ?? []) : [single.get('query') as string], limits);
-  if (start !== undefined && end !== undefined && step !== undefined) checkRange(start, end, step, limits);
-  if (question.endpoint.single.includes('timeout'))
-    single.set('timeout', String(effectiveTimeout(numbers.timeout, limits) / 1000));
-  for (const name of binding.fixedParams.keys()) single.delete(name);
-
-  const prepared: Question = { ...question, single, repeated };
-  return { question: prepared, parameters: withFixed(encodeQuestion(prepared), binding.fixedParams) };
 }
 
 function effectiveTimeout(asked: number | undefined, limits: Limits): number {
@@ -59,14 +55,14 @@ function readNumbers({ single }: Question): Numbers {
   const numbers: Numbers = {};
   for (const name of TIMES) {
     const text = single.get(name);
-    if (text === undefined) continue;
+    if (text === undefined || text === '') continue;
     const value = parseTime(text);
     if (value === null) throw malformed(name, text, 'timestamp');
     numbers[name] = value;
   }
   for (const name of DURATIONS) {
     const text = single.get(name);
-    if (text === undefined) continue;
+    if (text === undefined || text === '') continue;
     const value = parseDuration(text);
     if (value === null) throw malformed(name, text, 'duration');
     numbers[name] = value;
@@ -81,8 +77,19 @@ function malformed(name: string, text: string, what: string): PromgateError {
   );
 }
 
-function withFixed(parameters: string, fixed: ReadonlyMap<string, string>): string {
-  let text = parameters;
-  for (const [name, value] of fixed) text += `${text === '' ? '' : '&'}${encodeURIComponent(name)}=${encodeURIComponent(value)}`;
+function encode({ endpoint, single, repeated }: Question, fixed: ReadonlyMap<string, string>): string {
+  let text = '';
+  const add = (name: string, value: string) => {
+    text += `${text === '' ? '' : '&'}${name}=${encodeURIComponent(value)}`;
+  };
+  for (const name of endpoint.single) {
+    const value = single.get(name) ?? '';
+    if (value !== '' && !fixed.has(name)) add(name, value);
+  }
+  for (const name of endpoint.repeated) {
+    const values = repeated.get(name);
+    if (values !== undefined) for (const value of values) add(encodeURIComponent(name), value);
+  }
+  for (const [name, value] of fixed) add(encodeURIComponent(name), value);
   return text;
 }

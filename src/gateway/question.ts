@@ -10,10 +10,10 @@ export interface Question {
   readonly endpoint: Endpoint;
   /** The path to ask the server for, below its URL. */
   readonly path: string;
-  /** Single-valued parameters that were given and are not empty. */
-  readonly single: ReadonlyMap<string, string>;
+  /** Single-valued parameters by name. Empty ones count as not given, as for Prometheus. */
+  readonly single: Map<string, string>;
   /** Repeatable parameters that were given, in order. */
-  readonly repeated: ReadonlyMap<string, readonly string[]>;
+  readonly repeated: Map<string, string[]>;
   /** `variables[key]=value` (contract §7). */
   readonly variables: ReadonlyMap<string, string>;
 }
@@ -31,44 +31,41 @@ const VARIABLE = /^variables\[([^[\]]+)\]$/;
  * Throws `bad_data` when one source gives a single-valued parameter different values, or for `variables` without a key.
  */
 export function buildQuestion(endpoint: Endpoint, path: string, url: readonly Pair[], body: readonly Pair[]): Question {
-  const single = new Map<string, string>();
-  const repeated = new Map<string, string[]>();
-  const variables = new Map<string, string>();
-  const hasVariables = endpoint.single.includes('query') || endpoint.repeated.includes('match[]');
-  for (const source of [url, body]) {
-    if (source.length === 0) continue;
-    const seen = new Map<string, string>();
-    for (const [given, value] of source) {
-      const name = aliases.get(given) ?? given;
-      if (endpoint.single.includes(name)) {
-        once(seen, name, value);
-        if (value === '') single.delete(name);
-        else single.set(name, value);
-      } else if (hasVariables && given.startsWith('variables')) {
-        const key = variableKey(given);
-        if (key === null) continue;
-        once(seen, given, value);
-        variables.set(key, value);
-      }
-    }
+  const { single, variables } = readSingle(endpoint, url);
+  if (body.length > 0) {
+    const winning = readSingle(endpoint, body);
+    for (const [name, value] of winning.single) single.set(name, value);
+    for (const [name, value] of winning.variables) variables.set(name, value);
   }
-  for (const source of [body, url]) {
-    for (const [name, value] of source) {
-      if (!endpoint.repeated.includes(name)) continue;
-      const values = repeated.get(name);
-      if (values === undefined) repeated.set(name, [value]);
-      else values.push(value);
-    }
+  const repeated = new Map<string, string[]>();
+  if (endpoint.repeated.length > 0) {
+    addRepeated(endpoint, body, repeated);
+    addRepeated(endpoint, url, repeated);
   }
   return { endpoint, path, single, repeated, variables };
 }
 
-function once(seen: Map<string, string>, name: string, value: string): void {
-  const before = seen.get(name);
-  if (before !== undefined && before !== value) {
-    throw new PromgateError('bad_data', `parameter ${JSON.stringify(name)} is given more than once, with different values`);
+function readSingle(endpoint: Endpoint, pairs: readonly Pair[]): { single: Map<string, string>; variables: Map<string, string> } {
+  const single = new Map<string, string>();
+  const variables = new Map<string, string>();
+  const hasVariables = endpoint.single.includes('query') || endpoint.repeated.includes('match[]');
+  for (const [given, value] of pairs) {
+    const name = aliases.get(given) ?? given;
+    if (endpoint.single.includes(name)) setOnce(single, name, given, value);
+    else if (hasVariables && given.startsWith('variables')) {
+      const key = variableKey(given);
+      if (key !== null) setOnce(variables, key, given, value);
+    }
   }
-  seen.set(name, value);
+  return { single, variables };
+}
+
+function setOnce(values: Map<string, string>, name: string, given: string, value: string): void {
+  const before = values.get(name);
+  if (before !== undefined && before !== value) {
+    throw new PromgateError('bad_data', `parameter ${JSON.stringify(given)} is given more than once, with different values`);
+  }
+  values.set(name, value);
 }
 
 function variableKey(name: string): string | null {
@@ -80,17 +77,11 @@ function variableKey(name: string): string | null {
   return null;
 }
 
-/** The parameters as one canonical urlencoded text, in the order of the endpoint's row. */
-export function encodeQuestion(question: Question): string {
-  let text = '';
-  for (const name of question.endpoint.single) {
-    const value = question.single.get(name);
-    if (value !== undefined) text += `${text === '' ? '' : '&'}${name}=${encodeURIComponent(value)}`;
+function addRepeated(endpoint: Endpoint, pairs: readonly Pair[], repeated: Map<string, string[]>): void {
+  for (const [name, value] of pairs) {
+    if (!endpoint.repeated.includes(name)) continue;
+    const values = repeated.get(name);
+    if (values === undefined) repeated.set(name, [value]);
+    else values.push(value);
   }
-  for (const name of question.endpoint.repeated) {
-    for (const value of question.repeated.get(name) ?? []) {
-      text += `${text === '' ? '' : '&'}${encodeURIComponent(name)}=${encodeURIComponent(value)}`;
-    }
-  }
-  return text;
 }

@@ -18,10 +18,10 @@ export interface Limits {
 /** Prometheus refuses more steps than this whatever is configured (`web/api/v1/api.go`). */
 const PROMETHEUS_MAX_POINTS = 11_000;
 
-/** Throws `limit` where the text is longer than `maxQueryBytes`. */
-export function checkQueryBytes(texts: readonly string[], limits: Limits): void {
-  let bytes = 0;
-  for (const text of texts) bytes += Buffer.byteLength(text);
+/** Throws `limit` where the query, or all `match[]` together, are longer than `maxQueryBytes`. */
+export function checkQueryBytes(query: string, selectors: readonly string[], limits: Limits): void {
+  let bytes = Buffer.byteLength(query);
+  for (const selector of selectors) bytes += Buffer.byteLength(selector);
   if (bytes > limits.maxQueryBytes) {
     throw new PromgateError(
       'limit',
