@@ -1,6 +1,5 @@
 /** How the filters of confined servers read a server's answer: what does not have the documented form is never shown. */
 import { PromgateError } from '../errors.ts';
-import type { Scope } from '../guard/scope.ts';
 
 /** A parsed JSON object. */
 export type Fields = Record<string, unknown>;
@@ -35,11 +34,6 @@ export function textsOf(value: unknown, what: string): Record<string, string> {
   const texts = objectOf(value, what);
   if (!Object.values(texts).every((text) => typeof text === 'string')) throw malformed(`${what} holds what is no text`);
   return texts as Record<string, string>;
-}
-
-/** Whether labels are in the scope: each of its labels is there, with one of its values. */
-export function fitsScope(labels: Readonly<Record<string, string>>, scope: Scope): boolean {
-  return scope.every(({ label, values }) => Object.hasOwn(labels, label) && values.includes(labels[label] as string));
 }
 
 /** The refusal to show an answer that cannot be confined. `what` is for the operator's log and must quote nothing of the answer. */

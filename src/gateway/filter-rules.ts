@@ -12,15 +12,15 @@
  * that may not be shown) and its identifiers; Mimir's `sourceTenants` (names of other tenants); `groupNextToken` (pages are
  * counted before filtering, so the caller asks for one only); warnings and infos (texts about a server that is shared).
  */
-import type { Scope } from '../guard/scope.ts';
-import { type Fields, fitsScope, listOf, malformed, objectOf, successData, textsOf } from './answer-shape.ts';
+import { fitsScope, type Scope } from '../guard/scope.ts';
+import { type Fields, listOf, malformed, objectOf, successData, textsOf } from './answer-shape.ts';
 
 type Reader = (value: unknown, name: string) => unknown;
 
 /** Takes the place of a rule's error text: the server evaluates it unconfined, so the text may name anybody's series. */
 const ERROR_TEXT = 'the evaluation of this rule failed; the server knows why';
 
-const groupFields: ReadonlyMap<string, Reader> = new Map([
+const groupFields = new Map<string, Reader>([
   ['name', text],
   ['file', text],
   ['interval', number],
@@ -31,7 +31,7 @@ const groupFields: ReadonlyMap<string, Reader> = new Map([
   ['partialResponseStrategy', word],
 ]);
 
-const ruleFields: ReadonlyMap<string, Reader> = new Map([
+const ruleFields = new Map<string, Reader>([
   ['type', word],
   ['name', text],
   ['query', text],
@@ -51,7 +51,7 @@ const ruleFields: ReadonlyMap<string, Reader> = new Map([
   ['lastSeriesFetched', number],
 ]);
 
-const alertFields: ReadonlyMap<string, Reader> = new Map([
+const alertFields = new Map<string, Reader>([
   ['labels', textsOf],
   ['annotations', textsOf],
   ['state', word],
@@ -125,7 +125,7 @@ function text(value: unknown, name: string): string {
 
 /** A word of a fixed vocabulary, such as `firing`: too little room for anything of anybody's. */
 function word(value: unknown, name: string): string {
-  if (typeof value !== 'string' || !/^[A-Za-z]{0,20}$/.test(value)) throw malformed(`${name} is no single word`);
+  if (typeof value !== 'string' || !/^[A-Za-z _-]{0,20}$/.test(value)) throw malformed(`${name} is no single word`);
   return value;
 }
 
