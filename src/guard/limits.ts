@@ -1,14 +1,20 @@
 /** Limits on what may be asked. Each refusal names the limit, its value and what was asked. */
 import { PromgateError } from '../errors.ts';
+import type { Expr } from '../promql/ast.ts';
+import { depth } from '../promql/depth.ts';
+import { formatDuration } from '../promql/format.ts';
+import { extent, type RequestTimes, timing } from '../promql/timing.ts';
 
 /** The limits that hold for one endpoint: the instance's, overridden by the server's. */
 export interface Limits {
   /** Milliseconds from the question's arrival to the last byte of its answer. */
   readonly timeout: number;
-  /** Milliseconds of `end - start` of a range query; 0: unlimited. */
+  /** Milliseconds from the earliest to the latest moment that a question touches; 0: unlimited. */
   readonly maxRange: number;
   /** Steps of a range query. */
   readonly maxPoints: number;
+  /** Levels of nesting, as `promql/depth.ts` counts them. */
+  readonly maxDepth: number;
   /** Bytes of an answer's body as the server sends it. */
   readonly maxResponse: number;
   /** Bytes of the query text, or of all `match[]` together, after substitution. */
@@ -30,20 +36,26 @@ export function checkQueryBytes(query: string, selectors: readonly string[], lim
   }
 }
 
+/** Throws `limit` where the query is nested deeper than `maxDepth`. */
+export function checkDepth(query: Expr, limits: Limits): void {
+  const asked = depth(query);
+  if (asked <= limits.maxDepth) return;
+  throw new PromgateError(
+    'limit',
+    `limit max_depth exceeded: the query is nested ${asked} deep, at most ${limits.maxDepth} is allowed`,
+  );
+}
+
 /**
- * Checks a range query's `start`, `end` and `step` (milliseconds). What is not a range at all (no step, an end before
- * its start) is left to the server, which says so in its own words. Throws `limit`, or `bad_data` with Prometheus' own
- * text beyond its fixed 11,000 points.
+ * Checks what a request itself says of time, in milliseconds: `maxRange` and, with a `step`, the points per series. What
+ * is no range at all (an end before its start, a step of 0) is left to the server, which says so in its own words. Throws
+ * `limit`, or `bad_data` with Prometheus' own text beyond its fixed 11,000 points.
  */
-export function checkRange(start: number, end: number, step: number, limits: Limits): void {
+export function checkRange(start: number, end: number, step: number | undefined, limits: Limits): void {
   const range = end - start;
-  if (!(range >= 0) || !(step > 0)) return;
-  if (limits.maxRange > 0 && range > limits.maxRange) {
-    throw new PromgateError(
-      'limit',
-      `limit max_range exceeded: the query spans ${range / 1000}s, at most ${limits.maxRange / 1000}s are allowed`,
-    );
-  }
+  if (!(range >= 0)) return;
+  checkSpan(range, 'the request spans', limits);
+  if (step === undefined || !(step > 0)) return;
   const points = Math.floor(range / step);
   if (points > limits.maxPoints && limits.maxPoints < PROMETHEUS_MAX_POINTS) {
     throw new PromgateError(
@@ -57,4 +69,26 @@ export function checkRange(start: number, end: number, step: number, limits: Lim
       'exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)',
     );
   }
+}
+
+/**
+ * Checks `maxRange` against all the time that a query touches: from its first evaluation or sample, whichever is earlier,
+ * to its last. Ranges, offsets, subqueries and `@` count; of an instant query they alone. The look-back of instant
+ * selectors counts only where the request sets it (`lookbackDelta`, milliseconds): else a query over exactly
+ * `maxRange` would be refused for something that nobody wrote. Throws `limit`.
+ */
+export function checkReach(query: Expr, times: RequestTimes & { readonly lookbackDelta?: number }, limits: Limits): void {
+  if (limits.maxRange === 0) return;
+  const reach = extent(timing(query, times, Math.max(0, times.lookbackDelta ?? 0)), times);
+  if (reach === null) return;
+  const span = Math.max(reach.to, times.end) - Math.min(reach.from, times.start);
+  checkSpan(span, 'with its ranges, offsets and subqueries the query spans', limits);
+}
+
+/** Times in seconds with decimals are no whole milliseconds once they are computed with. */
+function checkSpan(milliseconds: number, spans: string, { maxRange }: Limits): void {
+  const asked = Math.round(milliseconds);
+  if (maxRange === 0 || !(asked > maxRange)) return;
+  const text = Number.isFinite(asked) ? formatDuration(asked) : 'all of time';
+  throw new PromgateError('limit', `limit max_range exceeded: ${spans} ${text}, at most ${formatDuration(maxRange)} is allowed`);
 }
