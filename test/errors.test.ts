@@ -57,7 +57,7 @@ describe('a refusal has its status, its type, Prometheus’ envelope, and nothin
   });
 
   it.each([
-    ['max_range', 'query_range?query=up&start=0&end=3601&step=3600', ['3601s', '3600s']],
+    ['max_range', 'query_range?query=up&start=0&end=3601&step=3600', ['1h1s', '1h']],
     ['max_points', 'query_range?query=up&start=0&end=3600&step=10', ['360', '100']],
     ['max_query_bytes', `query?query=${'x'.repeat(501)}`, ['501', '500']],
     ['max_query_bytes', `series?match[]=${'x'.repeat(300)}&match[]=${'y'.repeat(300)}`, ['600', '500']],

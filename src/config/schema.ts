@@ -14,8 +14,10 @@ import {
   origin,
   positiveInteger,
   type Reader,
+  rate,
   secretKey,
   size,
+  wholeNumber,
 } from './values.ts';
 
 export const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
@@ -43,6 +45,8 @@ function key<T>(definition: Key<T>): Key<T> {
   return definition;
 }
 
+const none = '`0`: no limit';
+const perProcess = 'Counted in each process for itself.';
 const minute = 60_000;
 const day = 24 * 60 * minute;
 
@@ -103,8 +107,9 @@ export const schema = {
   maxRange: key({
     path: 'limits.max_range',
     default: '0',
-    defaultMeaning: '`0`: no limit',
-    meaning: 'Longest time from `start` to `end` of a range query.',
+    defaultMeaning: none,
+    meaning:
+      'Longest time that a question touches: from `start` to `end`, and what its ranges, offsets, subqueries and `@` add. Of an instant query they alone count.',
     read: duration(0, Number.MAX_SAFE_INTEGER, 'of 0 or more'),
   }),
   maxPoints: key({
@@ -124,6 +129,41 @@ export const schema = {
     default: '128KiB',
     meaning: 'Longest query, after its variables were put in.',
     read: size,
+  }),
+  maxDepth: key({
+    path: 'limits.max_depth',
+    default: '100',
+    meaning:
+      'Deepest nesting of a query: calls, aggregations, parentheses, subqueries and signs inside one another. More than 250 levels cannot be read at all.',
+    read: positiveInteger,
+  }),
+  tokenConcurrency: key({
+    path: 'limits.token_concurrency',
+    default: '0',
+    defaultMeaning: none,
+    meaning: `Most requests of one token that may run at once. ${perProcess}`,
+    read: wholeNumber,
+  }),
+  tokenRate: key({
+    path: 'limits.token_rate',
+    default: '0',
+    defaultMeaning: none,
+    meaning: `Most requests of one token per second; one second's worth, and at least one, may come at once. ${perProcess}`,
+    read: rate,
+  }),
+  environmentConcurrency: key({
+    path: 'limits.environment_concurrency',
+    default: '0',
+    defaultMeaning: none,
+    meaning: `Most requests to one endpoint (of an environment, project or group) that may run at once. ${perProcess}`,
+    read: wholeNumber,
+  }),
+  environmentRate: key({
+    path: 'limits.environment_rate',
+    default: '0',
+    defaultMeaning: none,
+    meaning: `Most requests to one endpoint per second, as for \`limits.token_rate\`. ${perProcess}`,
+    read: rate,
   }),
   corsOrigins: key({
     path: 'cors.origins',

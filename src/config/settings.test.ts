@@ -44,7 +44,18 @@ describe('where a setting comes from', () => {
       dataDir: join(cwd, 'data'),
       databaseUrl: '',
       secretKey: null,
-      limits: { timeout: 60_000, maxRange: 0, maxPoints: 11_000, maxResponse: 64 * 2 ** 20, maxQueryBytes: 128 * 2 ** 10 },
+      limits: {
+        timeout: 60_000,
+        maxRange: 0,
+        maxPoints: 11_000,
+        maxResponse: 64 * 2 ** 20,
+        maxQueryBytes: 128 * 2 ** 10,
+        maxDepth: 100,
+        tokenConcurrency: 0,
+        tokenRate: 0,
+        environmentConcurrency: 0,
+        environmentRate: 0,
+      },
       cors: { origins: [] },
       trustedProxies: [],
       logLevel: 'info',
@@ -73,7 +84,17 @@ external_url: https://ops.example/promgate/
 data_dir: state
 database_url: postgres://u:p@db.example/promgate
 secret_key: ${key.toString('base64')}
-limits: { timeout: 500ms, max_range: 31d, max_points: 50, max_response: 10MB, max_query_bytes: 4096 }
+limits:
+  timeout: 500ms
+  max_range: 31d
+  max_points: 50
+  max_response: 10MB
+  max_query_bytes: 4096
+  max_depth: 20
+  token_concurrency: 4
+  token_rate: 0.5
+  environment_concurrency: 30
+  environment_rate: 100
 cors: { origins: [https://grafana.example, http://localhost:3000] }
 trusted_proxies: [10.0.0.0/8, 192.0.2.1, "2001:db8::/32"]
 log_level: debug
@@ -85,7 +106,18 @@ log_level: debug
       dataDir: join(cwd, 'state'),
       databaseUrl: 'postgres://u:p@db.example/promgate',
       secretKey: key,
-      limits: { timeout: 500, maxRange: 31 * 86_400_000, maxPoints: 50, maxResponse: 10_000_000, maxQueryBytes: 4096 },
+      limits: {
+        timeout: 500,
+        maxRange: 31 * 86_400_000,
+        maxPoints: 50,
+        maxResponse: 10_000_000,
+        maxQueryBytes: 4096,
+        maxDepth: 20,
+        tokenConcurrency: 4,
+        tokenRate: 0.5,
+        environmentConcurrency: 30,
+        environmentRate: 100,
+      },
       cors: { origins: ['https://grafana.example', 'http://localhost:3000'] },
       trustedProxies: ['10.0.0.0/8', '192.0.2.1/32', '2001:db8::/32'],
       logLevel: 'debug',
@@ -256,6 +288,11 @@ cors:
     ['limitsMaxPoints', ['0', '-1', '1.5', '1e3', 'many']],
     ['limitsMaxResponse', ['0', '-1', '64M']],
     ['limitsMaxQueryBytes', ['0', 'lots']],
+    ['limitsMaxDepth', ['0', '-1', '1.5', 'deep']],
+    ['limitsTokenConcurrency', ['-1', '1.5', 'many']],
+    ['limitsTokenRate', ['-1', '1e3', '.5', '0.000001', '1000001', 'Infinity', '10/s']],
+    ['limitsEnvironmentConcurrency', ['-1', '']],
+    ['limitsEnvironmentRate', ['-0.1', 'slow']],
     ['corsOrigins', ['grafana.example', 'https://a/', 'HTTPS://a', 'null', 'file:///x', 'https://a:443']],
     ['trustedProxies', ['10.0.0.0/33', '10.0.0.1/8', 'proxy.example', '10.0.0.0/', '1.2.3', 'fe80::1%eth0', '::/129']],
     ['logLevel', ['', 'INFO', 'verbose']],

@@ -21,10 +21,19 @@ export interface Settings {
     /** Milliseconds; 0: no limit. */
     readonly maxRange: number;
     readonly maxPoints: number;
+    readonly maxDepth: number;
     /** Bytes. */
     readonly maxResponse: number;
     /** Bytes. */
     readonly maxQueryBytes: number;
+    /** At once; 0: no limit. */
+    readonly tokenConcurrency: number;
+    /** Per second; 0: no limit. */
+    readonly tokenRate: number;
+    /** At once; 0: no limit. */
+    readonly environmentConcurrency: number;
+    /** Per second; 0: no limit. */
+    readonly environmentRate: number;
   };
   readonly cors: { readonly origins: readonly string[] };
   /** CIDR notations. */
@@ -77,6 +86,11 @@ export function loadSettings(sources: Sources): Settings {
       maxPoints: take(schema.maxPoints),
       maxResponse: take(schema.maxResponse),
       maxQueryBytes: take(schema.maxQueryBytes),
+      maxDepth: take(schema.maxDepth),
+      tokenConcurrency: take(schema.tokenConcurrency),
+      tokenRate: take(schema.tokenRate),
+      environmentConcurrency: take(schema.environmentConcurrency),
+      environmentRate: take(schema.environmentRate),
     },
     cors: { origins: take(schema.corsOrigins) },
     trustedProxies: take(schema.trustedProxies),

@@ -78,6 +78,19 @@ export const positiveInteger: Reader<number> = (text) => {
   return value > 0 && Number.isSafeInteger(value) ? { value } : { expected: 'a whole number over 0' };
 };
 
+/** 0 stands for none. */
+export const wholeNumber: Reader<number> = (text) => {
+  const value = /^\d+$/.test(text) ? Number(text) : -1;
+  return value >= 0 && Number.isSafeInteger(value) ? { value } : { expected: 'a whole number of 0 or more' };
+};
+
+/** So many in a second; 0 stands for none. Below one in a day it would be a lock-out. */
+export const rate: Reader<number> = (text) => {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : -1;
+  if (value === 0 || (value >= 1 / 86_400 && value <= 1_000_000)) return { value };
+  return { expected: 'a number of requests per second, such as 20 or 0.5, at most 1000000, or 0' };
+};
+
 export function oneOf<const T extends string>(choices: readonly T[]): Reader<T> {
   return (text) => {
     const value = choices.find((choice) => choice === text);

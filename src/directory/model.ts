@@ -66,11 +66,14 @@ export interface Server {
   readonly connection: Connection | null;
 }
 
-/** Overrides of the instance's `limits` for one server; the stricter of the two does not win, the server's does. */
+/**
+ * Overrides of the instance's `limits` for one server; the stricter of the two does not win, the server's does. And
+ * `concurrency` and `rate`, which hold for all questions to the server together.
+ */
 export interface ServerLimits {
   /** Milliseconds. */
   readonly timeout?: number;
-  /** Milliseconds of `end - start`; 0: unlimited. */
+  /** Milliseconds of all that a question touches; 0: unlimited. */
   readonly maxRange?: number;
   /** Points per series, `(end - start) / step`. */
   readonly maxPoints?: number;
@@ -78,6 +81,12 @@ export interface ServerLimits {
   readonly maxResponse?: number;
   /** Bytes of the query text after substitution. */
   readonly maxQueryBytes?: number;
+  /** Levels of nesting of a query. */
+  readonly maxDepth?: number;
+  /** Questions that may run at once; 0: unlimited. */
+  readonly concurrency?: number;
+  /** Questions per second; 0: unlimited. */
+  readonly rate?: number;
 }
 
 /** Everything about reaching a server that may hold a secret; encrypted at rest as one JSON document. */

@@ -153,6 +153,11 @@ projects:
       maxResponse: 2 ** 20,
       maxQueryBytes: 4096,
     });
+    expect(server('limits: { max_depth: 7, concurrency: 0, rate: 2.5 }').limits).toEqual({
+      maxDepth: 7,
+      concurrency: 0,
+      rate: 2.5,
+    });
   });
 
   it('may leave lists empty and use anchors', () => {
@@ -302,6 +307,12 @@ describe('a server of a resource file is refused', () => {
     ['limits: { max_range: soon }', 'limits.max_range: must be a duration'],
     ['limits: { max_points: 1.5 }', 'limits.max_points: must be a whole number over 0'],
     ['limits: { max_points: 0 }', 'limits.max_points: must be a whole number over 0'],
+    ['limits: { max_depth: 0 }', 'limits.max_depth: must be a whole number over 0'],
+    ['limits: { concurrency: -1 }', 'limits.concurrency: must be a whole number of 0 or more'],
+    ['limits: { concurrency: 1.5 }', 'limits.concurrency: must be a whole number of 0 or more'],
+    ['limits: { rate: -1 }', 'limits.rate: must be a number of requests per second'],
+    ['limits: { rate: fast }', 'limits.rate: must be a number of requests per second'],
+    ['limits: { token_rate: 1 }', 'limits.token_rate: unknown key'],
     ['limits: { max_response: 0 }', 'limits.max_response: must be a size over 0'],
     ['limits: { max_rnge: 1d }', 'limits.max_rnge: unknown key (did you mean "max_range"?)'],
   ])('for %s', (keys, message) => {

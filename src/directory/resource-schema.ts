@@ -1,6 +1,7 @@
 /** The shape of a resource file (contract §9) and what its single values may be. What concerns several of them at once is in `resource-checks.ts`. */
 import { z } from 'zod';
 import { parseDuration, parseSize } from '../config/units.ts';
+import { rate } from '../config/values.ts';
 import { exposable, type ServerLimits, serverKinds, type Tls } from './model.ts';
 import { environmentNameProblem, environmentScopeProblem, groupPathProblem, projectPathProblem } from './paths.ts';
 import { readSecret, type SecretSources } from './resource-secrets.ts';
@@ -85,9 +86,12 @@ const serverNameRule = 'may hold only letters, digits, ".", "_", "-" and spaces,
 const limits = shape({
   timeout: duration(1, longestTimeout, 'must be over 0 and at most 1d').optional(),
   max_range: duration(0, Number.MAX_SAFE_INTEGER, 'must be 0 or more').optional(),
-  max_points: z.int({ error: 'must be a whole number over 0' }).positive().optional(),
+  max_points: count(1, 'must be a whole number over 0').optional(),
   max_response: size().optional(),
   max_query_bytes: size().optional(),
+  max_depth: count(1, 'must be a whole number over 0').optional(),
+  concurrency: count(0, 'must be a whole number of 0 or more').optional(),
+  rate: written(readRate).optional(),
 }).transform(
   (raw): ServerLimits =>
     present({
@@ -96,6 +100,9 @@ const limits = shape({
       maxPoints: raw.max_points,
       maxResponse: raw.max_response,
       maxQueryBytes: raw.max_query_bytes,
+      maxDepth: raw.max_depth,
+      concurrency: raw.concurrency,
+      rate: raw.rate,
     }),
 );
 
@@ -178,6 +185,15 @@ function size() {
     const bytes = parseSize(raw);
     return bytes ? { value: bytes } : { problem: 'must be a size over 0, such as 64MiB, 128KiB, 10MB or plain bytes' };
   });
+}
+
+function count(least: number, rule: string) {
+  return z.int({ error: rule }).min(least, { error: rule });
+}
+
+function readRate(raw: string): { value: number } | { problem: string } {
+  const reading = rate(raw, '');
+  return 'value' in reading ? reading : { problem: 'must be a number of requests per second, such as 20 or 0.5, or 0' };
 }
 
 /** YAML makes numbers of `0` and `4096`: read as they are written. */

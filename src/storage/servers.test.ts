@@ -17,7 +17,7 @@ const plain: servers.ServerDefinition = {
   kind: null,
   enforce: {},
   limits: {},
-  expose: [],
+  expose: [], verify: 'server',
   connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
 };
 
@@ -28,8 +28,17 @@ const full: servers.ServerDefinition = {
   enabled: false,
   kind: 'mimir',
   enforce: { namespace: ['{{kube_namespace}}', 'shared'] },
-  limits: { timeout: 30_000, maxRange: 0, maxPoints: 11_000, maxResponse: 1, maxQueryBytes: 2 },
-  expose: ['targets', 'status/tsdb'],
+  limits: {
+    timeout: 30_000,
+    maxRange: 0,
+    maxPoints: 11_000,
+    maxResponse: 1,
+    maxQueryBytes: 2,
+    maxDepth: 3,
+    concurrency: 4,
+    rate: 0.5,
+  },
+  expose: ['targets', 'status/tsdb'], verify: 'server',
   connection: {
     auth: { basic: { username: 'u', password: 's3cret' } },
     headers: { 'X-Scope-OrgID': 'h34der' },
@@ -148,7 +157,7 @@ describe('a server whose record does not fit', () => {
     kind: null,
     enforce: '{}',
     limits: '{}',
-    expose: '[]',
+    expose: '[]', verify: 'server',
     connection: sealed(full.connection),
     managed_by: null,
   };

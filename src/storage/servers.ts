@@ -124,7 +124,16 @@ const storedServer = z.strictObject({
   level: z.enum(['instance', 'group', 'project', 'environment']),
   kind: z.enum(serverKinds).nullable(),
   enforce: z.record(z.string(), z.array(z.string())),
-  limits: z.strictObject({ timeout: limit, maxRange: limit, maxPoints: limit, maxResponse: limit, maxQueryBytes: limit }),
+  limits: z.strictObject({
+    timeout: limit,
+    maxRange: limit,
+    maxPoints: limit,
+    maxResponse: limit,
+    maxQueryBytes: limit,
+    maxDepth: limit,
+    concurrency: limit,
+    rate: limit,
+  }),
   expose: z.array(z.enum(exposable)),
 });
 

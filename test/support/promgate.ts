@@ -62,6 +62,11 @@ export async function startTestPromgate(options: TestPromgateOptions): Promise<T
       maxPoints: 11_000,
       maxResponse: 64 * 2 ** 20,
       maxQueryBytes: 128 * 2 ** 10,
+      maxDepth: 100,
+      tokenConcurrency: 0,
+      tokenRate: 0,
+      environmentConcurrency: 0,
+      environmentRate: 0,
       ...given.limits,
     },
   };
