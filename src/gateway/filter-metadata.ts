@@ -29,7 +29,7 @@ import { listOf, malformed, objectOf, successData, textsOf } from './answer-shap
 
 /** What is asked of the server for one `/metadata` answer; both are asked at once. */
 export interface MetadataSource {
-  /** The values of `__name__` for {@link visibleNamesQuery}. */
+  /** The values of `__name__` for {@link visibleNamesQuery}; never from a server that passes over `match[]` there. */
   visibleNames(): Promise<readonly string[]>;
   /**
    * The parsed answer of `/api/v1/targets/metadata` for {@link targetsMetadataQuery}; null where the server has no such
