@@ -9,12 +9,15 @@ import { watchDirectory } from './directory/watch.ts';
 import { type CorridorSettings, createCorridor } from './gateway/corridor.ts';
 import { createGateway } from './gateway/listener.ts';
 import { followAnswers } from './gateway/running.ts';
+import { createGuard } from './guard/decide.ts';
+import { createRates } from './guard/rates.ts';
 import { createOpsListener } from './ops/listener.ts';
 import { createLog, type Log } from './ops/log.ts';
 import { createMetrics } from './ops/metrics.ts';
 import { pruneChanges } from './storage/changes.ts';
 import { openKeyring } from './storage/crypto.ts';
 import { openDatabase } from './storage/database.ts';
+import { createAskServer } from './upstream/collect.ts';
 import { createPools } from './upstream/pools.ts';
 
 /** How long running answers may take to finish once a stop was asked for. */
@@ -64,9 +67,14 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     let stopping = false;
     let current = settings;
     let corridorSettings = forCorridor(settings);
+    const askServer = createAskServer(pools, (server, outcome, seconds) => metrics.upstream(server.name, outcome, seconds));
+    const guard = createGuard({ ask: askServer, alarm: (reason) => metrics.rejection(reason) });
     const corridor = createCorridor({
       directory: () => watch.current(),
       pools,
+      guard,
+      askServer,
+      rates: createRates(),
       metrics,
       log,
       settings: () => corridorSettings,

@@ -23,11 +23,15 @@ export const register: RegisterCommand = (program) => {
         return;
       }
       const { bind } = await import('../upstream/binding.ts');
+      const { createAskServer } = await import('../upstream/collect.ts');
       const { createPools } = await import('../upstream/pools.ts');
       const { probe } = await import('../upstream/probe.ts');
       const pools = createPools();
       try {
-        const found = await probe(pools.for(chosen), bind(target, chosen, settings.limits));
+        const found = await probe(
+          createAskServer(pools, () => undefined),
+          bind(target, chosen, settings.limits),
+        );
         const data = {
           server: chosen.name,
           url: chosen.url,

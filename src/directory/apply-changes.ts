@@ -55,6 +55,7 @@ export function changedFields(row: Row<'servers'>, spec: ServerSpec, keyring: Ke
     ['enforce', now.enforce, spec.enforce],
     ['limits', now.limits, spec.limits],
     ['expose', now.expose, spec.expose],
+    ['verify', now.verify, spec.verify],
   ];
   return pairs.filter(([, is, shall]) => !isDeepStrictEqual(is, shall)).map(([field]) => field);
 }

@@ -106,6 +106,7 @@ function readServer(row: Row<'servers'>, keyring: Keyring, log: Log): Server {
       kind: null,
       enforce: {},
       limits: {},
+      verify: 'server',
       expose: [],
       connection: null,
     };

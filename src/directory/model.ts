@@ -42,6 +42,9 @@ export type Target =
 export const serverKinds = ['prometheus', 'victoriametrics', 'mimir', 'thanos'] as const;
 export type ServerKind = (typeof serverKinds)[number];
 
+export const verifications = ['server', 'local'] as const;
+export type Verify = (typeof verifications)[number];
+
 /** What `expose` may open beyond the default table (contract §5). */
 export const exposable = ['targets', 'federate', 'status/tsdb'] as const;
 export type Exposable = (typeof exposable)[number];
@@ -60,6 +63,8 @@ export interface Server {
   readonly kind: ServerKind | null;
   /** Label → values that confine an environment; templates such as `{{kube_namespace}}` unresolved. */
   readonly enforce: Readonly<Record<string, readonly string[]>>;
+  /** Whether the server itself is asked how it reads a confined query, where it can tell. */
+  readonly verify: Verify;
   readonly limits: ServerLimits;
   readonly expose: readonly Exposable[];
   /** `null`: the stored credentials could not be decrypted; such a server answers nothing, and nothing takes its place. */

@@ -18,6 +18,7 @@ function server(name: string, more: Partial<Server> = {}): Server {
     enforce: {},
     limits: {},
     expose: [],
+    verify: 'server',
     connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
     ...more,
   };

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { parseDuration, parseSize } from '../config/units.ts';
 import { rate } from '../config/values.ts';
-import { exposable, type ServerLimits, serverKinds, type Tls } from './model.ts';
+import { exposable, type ServerLimits, serverKinds, type Tls, type Verify, verifications } from './model.ts';
 import { environmentNameProblem, environmentScopeProblem, groupPathProblem, projectPathProblem } from './paths.ts';
 import { readSecret, type SecretSources } from './resource-secrets.ts';
 import * as values from './resource-values.ts';
@@ -58,6 +58,7 @@ export function resourceSchema(sources: SecretSources) {
     enforce: record(values.labelNameProblem, oneOrMore(text((value) => filled(value) ?? values.templateProblem(value)))),
     limits: limits.nullish(),
     expose: list(z.enum(exposable)),
+    verify: z.enum(verifications).default('server'),
   };
   const server = shape({ ...anyServer, environment_scope: text(environmentScopeProblem).default('*') }).transform(serverSpec);
   // A server of one environment speaks for no other: a scope there could only switch it off.
@@ -118,6 +119,7 @@ interface RawServer {
   tls?: Tls | null | undefined;
   enforce: Record<string, string[]>;
   limits?: ServerLimits | null | undefined;
+  verify: Verify;
   expose: (typeof exposable)[number][];
 }
 
@@ -131,6 +133,7 @@ function serverSpec(raw: RawServer) {
     kind: raw.kind ?? null,
     enforce: raw.enforce,
     limits: raw.limits ?? {},
+    verify: raw.verify,
     expose: [...new Set(raw.expose)],
     connection: { auth: raw.auth ?? null, headers: raw.headers, queryParams: raw.query_params, tls: raw.tls ?? {} },
   };

@@ -9,37 +9,28 @@ import type { Target, Token } from '../directory/model.ts';
 import type { Directory } from '../directory/snapshot.ts';
 import { PromgateError } from '../errors.ts';
 import type { Limits } from '../guard/limits.ts';
-import type { Log } from '../ops/log.ts';
-import type { Metrics } from '../ops/metrics.ts';
-import { type Asking, ask, type Receiver } from '../upstream/ask.ts';
+import { type RateLimits, type Rates, targetKey } from '../guard/rates.ts';
 import { type Binding, bind } from '../upstream/binding.ts';
-import { collect } from '../upstream/collect.ts';
-import type { Pools } from '../upstream/pools.ts';
-import { acceptsGzip } from './accept-encoding.ts';
 import { type Address, parseAddress } from './address.ts';
-import { corsHeaders, preflightHeaders } from './cors.ts';
-import { sendError } from './envelope.ts';
-import { type Answer, filterBuildinfo, formatHere, formatQuery, lacksEndpoint } from './filters.ts';
-import { decodeForm, type Pair, readBody } from './form.ts';
-import { prepare } from './prepare.ts';
-import { buildQuestion, type Question } from './question.ts';
-import { relayTo } from './relay.ts';
-import { findRoute, otherEndpoints, type Route } from './routes.ts';
-import { beginVisit, endVisit, requestIds, type Visit } from './visit.ts';
+import { corsHeaders } from './cors.ts';
+import { decodeForm, readBody } from './form.ts';
+import { type ForwardParts, forward } from './forward.ts';
+import { answerOpen, methodNotAllowed } from './open.ts';
+import { buildQuestion } from './question.ts';
+import { type Endpoint, findRoute, type Route } from './routes.ts';
+import { beginVisit, endVisit, refuse, requestIds, type Visit } from './visit.ts';
 
 export interface CorridorSettings {
   /** Path of `external_url`, without trailing slash. */
   readonly basePath: string;
-  readonly limits: Limits;
+  readonly limits: Limits & RateLimits;
   readonly corsOrigins: readonly string[];
   readonly isTrustedProxy: (address: string) => boolean;
 }
 
-export interface CorridorParts {
+export interface CorridorParts extends ForwardParts {
   readonly directory: () => Directory;
-  readonly pools: Pools;
-  readonly metrics: Metrics;
-  readonly log: Log;
+  readonly rates: Rates;
   /** Current settings; they may change while running. */
   readonly settings: () => CorridorSettings;
   readonly tokenUsed: (token: Token, now: number) => void;
@@ -49,11 +40,6 @@ export interface CorridorParts {
 
 /** Answers a request to the data plane; returns false, and does nothing, when the URL belongs to something else. */
 export type Corridor = (request: IncomingMessage, response: ServerResponse) => boolean;
-
-/** Longer questions go as POST: not every server on the way takes long URLs. */
-const LONGEST_GET = 4096;
-/** For answers that are looked at: build information and one formatted query are small. */
-const MAX_COLLECTED = 1024 * 1024;
 
 export function createCorridor(parts: CorridorParts): Corridor {
   const newId = requestIds();
@@ -71,56 +57,36 @@ export function createCorridor(parts: CorridorParts): Corridor {
     try {
       enter(visit, address, mark === -1 ? '' : url.slice(mark + 1), settings);
     } catch (error) {
-      refuse(visit, error);
+      refuse(visit, error, parts);
     }
     return true;
   };
 
   function enter(visit: Visit, address: Address, query: string, settings: CorridorSettings): void {
-    if (answerWithoutCredentials(visit, address, settings)) return;
-    visit.token = identify(visit.request, settings);
-    visit.target = findTarget(address, visit.token);
-    const route = findOpenRoute(address.below);
-    visit.endpoint = route.endpoint.name;
-    const binding = bindings(visit.target, settings.limits);
-    visit.server = binding.server.name;
-    checkOpen(route, binding, visit.request.method ?? '');
-    const url = decodeForm(query);
-    if (visit.request.method !== 'POST') {
-      forward(visit, route, binding, url, []);
+    const open = answerOpen(visit, address.below, settings.corsOrigins);
+    if (open !== null) {
+      endVisit(visit, open, null, parts);
       return;
     }
-    readBody(visit.request).then(
-      (body) => attempt(visit, () => forward(visit, route, binding, url, body)),
-      (error) => refuse(visit, error),
-    );
-  }
-
-  function attempt(visit: Visit, step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      refuse(visit, error);
+    const token = identify(visit.request, settings);
+    visit.token = token;
+    const target = findTarget(address, token);
+    visit.target = target;
+    const route = findOpenRoute(address.below);
+    const { endpoint, upstreamPath } = route;
+    visit.endpoint = endpoint.name;
+    const binding = bindings(target, settings.limits);
+    visit.server = binding.server.name;
+    checkOpen(endpoint, binding, visit.request.method ?? '');
+    visit.release = parts.rates.enter({ token: token.id, target: targetKey(target), server: binding.server.id }, binding.limits);
+    const url = decodeForm(query);
+    if (visit.request.method !== 'POST') {
+      forward(visit, buildQuestion(endpoint, upstreamPath, url, []), binding, parts);
+      return;
     }
-  }
-
-  function answerWithoutCredentials(visit: Visit, { below }: Address, settings: CorridorSettings): boolean {
-    const { request, response } = visit;
-    const preflight = preflightHeaders(request, settings.corsOrigins);
-    if (preflight !== null) {
-      response.writeHead(204, { ...visit.headers, ...preflight });
-      response.end();
-      endVisit(visit, 204, null, parts);
-      return true;
-    }
-    if (below !== '/-/healthy' && below !== '/-/ready') return false;
-    visit.endpoint = otherEndpoints.health;
-    if (request.method !== 'GET' && request.method !== 'HEAD') throw methodNotAllowed('GET, HEAD');
-    const text = below === '/-/healthy' ? 'Promgate is Healthy.\n' : 'Promgate is Ready.\n';
-    response.writeHead(200, { ...visit.headers, 'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': text.length });
-    response.end(request.method === 'HEAD' ? undefined : text);
-    endVisit(visit, 200, null, parts);
-    return true;
+    readBody(visit.request)
+      .then((body) => forward(visit, buildQuestion(endpoint, upstreamPath, url, body), binding, parts))
+      .catch((error) => refuse(visit, error, parts));
   }
 
   function identify(request: IncomingMessage, settings: CorridorSettings): Token {
@@ -151,108 +117,6 @@ export function createCorridor(parts: CorridorParts): Corridor {
     if (target === null || !covers(token, target)) throw notFound();
     return target;
   }
-
-  function forward(visit: Visit, route: Route, binding: Binding, url: readonly Pair[], body: readonly Pair[]): void {
-    if (visit.response.destroyed) {
-      endVisit(visit, null, null, parts);
-      return;
-    }
-    const question = buildQuestion(route.endpoint, route.upstreamPath, url, body);
-    const parameters = prepare(question, binding);
-    const { filter } = route.endpoint;
-    const asPost = parameters.length > LONGEST_GET && route.endpoint.methods.includes('POST');
-    const path = binding.basePath + question.path;
-    const { limits, server } = binding;
-    const upstream = {
-      method: asPost ? ('POST' as const) : ('GET' as const),
-      path: asPost || parameters === '' ? path : `${path}?${parameters}`,
-      headers: binding.headers,
-      body: asPost ? parameters : null,
-      gzip: filter === undefined && acceptsGzip(visit.request.headers['accept-encoding']),
-      text: route.endpoint.text === true,
-      timeout: limits.timeout,
-      maxResponse: filter === undefined ? limits.maxResponse : Math.min(limits.maxResponse, MAX_COLLECTED),
-    };
-    const askedAt = performance.now();
-    let asking: Asking | null = null;
-    const receiver = filter === undefined ? relay(visit, askedAt, () => asking) : gather(visit, askedAt, question, filter);
-    visit.response.once('close', () => {
-      if (visit.over) return;
-      asking?.abort();
-      endVisit(visit, null, null, parts);
-    });
-    asking = ask(parts.pools.for(server), server, upstream, receiver, (outcome) => {
-      parts.metrics.upstream(server.name, outcome, (performance.now() - askedAt) / 1000);
-    });
-  }
-
-  function answerHeaders(visit: Visit, askedAt: number): Record<string, string> {
-    const { headers } = visit;
-    parts.metrics.cache('bypass');
-    headers['X-Promgate-Cache'] = 'bypass';
-    headers['Server-Timing'] = `upstream;dur=${(performance.now() - askedAt).toFixed(1)}`;
-    headers['X-Content-Type-Options'] = 'nosniff';
-    headers['Cache-Control'] = 'no-store';
-    return headers;
-  }
-
-  function relay(visit: Visit, askedAt: number, asking: () => Asking | null): Receiver {
-    return relayTo(visit.response, {
-      headers: () => answerHeaders(visit, askedAt),
-      resume: () => asking()?.resume(),
-      refuse: (error) => refuse(visit, error),
-      broken: (error) => endVisit(visit, visit.response.statusCode, error, parts),
-      done: (status) => endVisit(visit, status, null, parts),
-    });
-  }
-
-  function gather(visit: Visit, askedAt: number, question: Question, filter: 'buildinfo' | 'format_query'): Receiver {
-    const settle = (answer: Answer | Promise<Answer>) =>
-      Promise.resolve(answer).then(
-        (result) => send(visit, askedAt, result),
-        (error) => refuse(visit, error),
-      );
-    return filter === 'buildinfo'
-      ? collect(
-          (answer) => void settle(filterBuildinfo(answer)),
-          (error) => refuse(visit, error),
-        )
-      : collect(
-          (answer) => void settle(formatQuery(answer, question)),
-          (error) => (lacksEndpoint(error) ? void settle(formatHere(question)) : refuse(visit, error)),
-        );
-  }
-
-  function send(visit: Visit, askedAt: number, answer: Answer): void {
-    const type = answer.contentType === null ? {} : { 'Content-Type': answer.contentType };
-    visit.response.writeHead(answer.status, {
-      ...answerHeaders(visit, askedAt),
-      ...type,
-      'Content-Length': Buffer.byteLength(answer.body),
-    });
-    visit.response.end(answer.body);
-    endVisit(visit, answer.status, null, parts);
-  }
-
-  function refuse(visit: Visit, thrown: unknown): void {
-    if (visit.over) return;
-    const error = thrown instanceof PromgateError ? thrown : internal(visit, thrown);
-    if (visit.response.destroyed) {
-      endVisit(visit, null, null, parts);
-      return;
-    }
-    if (visit.token !== null && error.status < 500) parts.metrics.rejection(error.code);
-    sendError(visit.response, error, visit.headers);
-    endVisit(visit, error.status, error, parts);
-  }
-
-  function internal(visit: Visit, thrown: unknown): PromgateError {
-    // A client that goes away while it sends its body ends the stream with an error of its own.
-    if (visit.request.destroyed && !visit.request.complete) return new PromgateError('bad_data', 'the request ended early');
-    return new PromgateError('internal', `internal error; the log has it under request id ${visit.id}`, {
-      operator: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
-    });
-  }
 }
 
 function findOpenRoute(below: string): Route {
@@ -262,13 +126,10 @@ function findOpenRoute(below: string): Route {
 }
 
 /** Only now, with the server known, is it clear whether an `expose` endpoint exists at all. */
-function checkOpen({ endpoint }: Route, { server }: Binding, method: string): void {
+function checkOpen(endpoint: Endpoint, { server, scope }: Binding, method: string): void {
   if (endpoint.expose !== undefined && !server.expose.includes(endpoint.expose)) throw notFound();
+  if (endpoint.guarded === 'closed' && scope !== null) throw notFound();
   if (!(endpoint.methods as readonly string[]).includes(method)) throw methodNotAllowed(endpoint.methods.join(', '));
-}
-
-function methodNotAllowed(allow: string): PromgateError {
-  return new PromgateError('method_not_allowed', `method not allowed; allowed: ${allow}`, { headers: { Allow: allow } });
 }
 
 /** A target may be a whole URL too (RFC 9112, 3.2.2); its host says nothing here. */
@@ -282,10 +143,10 @@ export function notFound(): PromgateError {
 }
 
 /** Bindings are remembered for each target until the directory or the limits change. */
-function bindingsOf(parts: CorridorParts): (target: Target, limits: Limits) => Binding {
+function bindingsOf(parts: CorridorParts): (target: Target, limits: CorridorSettings['limits']) => Binding {
   let memory = new WeakMap<Target, Binding>();
   let generation = -1;
-  let current: Limits | null = null;
+  let current: CorridorSettings['limits'] | null = null;
   return (target, limits) => {
     const directory = parts.directory();
     if (generation !== directory.generation || current !== limits) {

@@ -1,10 +1,13 @@
 /**
- * A question → what is asked of the server: variables substituted, times checked, limits held, the timeout set.
- * Substitution comes before every check.
+ * A question → what is asked of the server: variables substituted, times read, limits held, queries decided by the guard,
+ * the timeout set. Substitution comes before everything else.
  */
 import { PromgateError } from '../errors.ts';
-import { checkQueryBytes, checkRange, type Limits } from '../guard/limits.ts';
+import { scopeSelector } from '../guard/confine.ts';
+import type { Decision, Guard } from '../guard/decide.ts';
+import { checkDepth, checkQueryBytes, checkRange, checkReach, type Limits } from '../guard/limits.ts';
 import { rangeVariable, substitute } from '../guard/variables.ts';
+import { print } from '../promql/print.ts';
 import type { Binding } from '../upstream/binding.ts';
 import type { Question } from './question.ts';
 import { parseDuration, parseTime } from './time.ts';
@@ -13,20 +16,61 @@ const TIMES = ['time', 'start', 'end'] as const;
 const DURATIONS = ['step', 'timeout', 'lookback_delta'] as const;
 
 /**
- * The canonical urlencoded parameters to send: in the order of the endpoint's row, the server's fixed ones last. Changes
- * the question's own values to what is sent. Throws `bad_data` for times and durations that Prometheus could not read,
- * `limit` where a limit is exceeded.
+ * The canonical urlencoded parameters to send, in the order of the endpoint's row, but for those that are fixed. Changes
+ * the question's own values to what is sent. At once, or later where the guard has to ask the server. Throws or rejects
+ * with `bad_data` for times and durations that Prometheus could not read, `limit` where a limit is exceeded, and with
+ * what the guard refuses.
  */
-export function prepare(question: Question, binding: Binding): string {
+export function prepare(question: Question, binding: Binding, guard: Guard): string | Promise<string> {
   const { endpoint, single, repeated } = question;
-  const { limits } = binding;
+  const { limits, scope } = binding;
   const numbers = readNumbers(question);
   substituteAll(question, binding, numbers);
   checkQueryBytes(single.get('query') ?? '', repeated.get('match[]') ?? [], limits);
-  const { start, end, step } = numbers;
-  if (start !== undefined && end !== undefined && step !== undefined) checkRange(start, end, step, limits);
+  if (numbers.start !== undefined && numbers.end !== undefined) checkRange(numbers.start, numbers.end, numbers.step, limits);
   if (endpoint.single.includes('timeout')) single.set('timeout', String(effectiveTimeout(numbers.timeout, limits) / 1000));
+
+  const query = single.get('query');
+  if (endpoint.guarded === 'query' && query !== undefined && query !== '') {
+    const decision = guard.decide(binding, query, 'query');
+    const decided = (decision: Decision): string => {
+      single.set('query', decision.text);
+      if (decision.expr !== null) checkContent(decision.expr, numbers, limits);
+      return encode(question, binding.fixedParams);
+    };
+    return decision instanceof Promise ? decision.then(decided) : decided(decision);
+  }
+  if (endpoint.guarded === 'match' && scope !== null) return prepareSelectors(question, binding, guard);
   return encode(question, binding.fixedParams);
+}
+
+/** On a confined server every `match[]` is confined, and where there is none, everything in scope is asked for. */
+async function prepareSelectors(question: Question, binding: Binding, guard: Guard): Promise<string> {
+  const { endpoint, repeated } = question;
+  const { scope, server } = binding;
+  if (scope === null) throw new Error('nothing to confine');
+  if (!(await guard.capabilities(binding)).confinesLabels) {
+    throw new PromgateError(
+      'unavailable',
+      `server ${JSON.stringify(server.name)} does not hold to match[] on its label endpoints: they cannot be confined`,
+    );
+  }
+  const given = repeated.get('match[]') ?? [];
+  if (given.length === 0 && endpoint.name === 'series') {
+    throw new PromgateError('bad_data', 'no match[] parameter provided');
+  }
+  const decisions = await Promise.all(given.map((selector) => guard.decide(binding, selector, 'selector')));
+  repeated.set('match[]', given.length === 0 ? [print(scopeSelector(scope))] : decisions.map(({ text }) => text));
+  return encode(question, binding.fixedParams);
+}
+
+function checkContent(expr: Exclude<Decision['expr'], null>, numbers: Numbers, limits: Limits): void {
+  checkDepth(expr, limits);
+  if (limits.maxRange === 0) return;
+  const time = numbers.time ?? Date.now();
+  const times = { start: numbers.start ?? time, end: numbers.end ?? time, step: numbers.step ?? 0 };
+  const lookback = numbers.lookback_delta === undefined ? {} : { lookbackDelta: numbers.lookback_delta };
+  checkReach(expr, { ...times, ...lookback }, limits);
 }
 
 function substituteAll({ single, repeated, variables }: Question, binding: Binding, { start, end }: Numbers): void {
@@ -50,7 +94,7 @@ function effectiveTimeout(asked: number | undefined, limits: Limits): number {
 
 type Numbers = Partial<Record<(typeof TIMES)[number] | (typeof DURATIONS)[number], number>>;
 
-/** Milliseconds of all times and durations. The error texts are Prometheus' own. */
+/** Milliseconds of all times and durations. The error texts are like Prometheus' own. */
 function readNumbers({ single }: Question): Numbers {
   const numbers: Numbers = {};
   for (const name of TIMES) {
@@ -90,6 +134,5 @@ function encode({ endpoint, single, repeated }: Question, fixed: ReadonlyMap<str
     const values = repeated.get(name);
     if (values !== undefined) for (const value of values) add(encodeURIComponent(name), value);
   }
-  for (const [name, value] of fixed) add(encodeURIComponent(name), value);
   return text;
 }

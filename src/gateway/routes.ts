@@ -19,7 +19,13 @@ export interface Endpoint {
   readonly expose?: Exposable;
   /** A good answer is an exposition format instead of JSON. */
   readonly text?: boolean;
-  /** The answer is collected and looked at instead of streamed; see `filters.ts`. */
+  /**
+   * What keeps an environment to itself on a server that it shares: `query` and `match` are rewritten and verified before
+   * they are sent; `answer` is filtered by structure; `nothing`: no series and no names come out of it; `closed`: cannot
+   * be confined, so it does not exist there.
+   */
+  readonly guarded: 'query' | 'match' | 'answer' | 'nothing' | 'closed';
+  /** The answer is looked at on every server instead of streamed; see `filters.ts`. */
   readonly filter?: 'buildinfo' | 'format_query';
 }
 
@@ -28,39 +34,118 @@ const get = ['GET'] as const;
 const evaluation = ['timeout', 'limit', 'lookback_delta', 'stats'] as const;
 
 const endpoints: readonly Endpoint[] = [
-  { name: 'query', path: '/api/v1/query', methods: both, single: ['query', 'time', ...evaluation], repeated: [] },
+  {
+    name: 'query',
+    guarded: 'query',
+    path: '/api/v1/query',
+    methods: both,
+    single: ['query', 'time', ...evaluation],
+    repeated: [],
+  },
   {
     name: 'query_range',
+    guarded: 'query',
     path: '/api/v1/query_range',
     methods: both,
     single: ['query', 'start', 'end', 'step', ...evaluation],
     repeated: [],
   },
-  { name: 'query_exemplars', path: '/api/v1/query_exemplars', methods: both, single: ['query', 'start', 'end'], repeated: [] },
-  { name: 'series', path: '/api/v1/series', methods: both, single: ['start', 'end', 'limit'], repeated: ['match[]'] },
-  { name: 'labels', path: '/api/v1/labels', methods: both, single: ['start', 'end', 'limit'], repeated: ['match[]'] },
+  {
+    name: 'query_exemplars',
+    guarded: 'query',
+    path: '/api/v1/query_exemplars',
+    methods: both,
+    single: ['query', 'start', 'end'],
+    repeated: [],
+  },
+  {
+    name: 'series',
+    guarded: 'match',
+    path: '/api/v1/series',
+    methods: both,
+    single: ['start', 'end', 'limit'],
+    repeated: ['match[]'],
+  },
+  {
+    name: 'labels',
+    guarded: 'match',
+    path: '/api/v1/labels',
+    methods: both,
+    single: ['start', 'end', 'limit'],
+    repeated: ['match[]'],
+  },
   {
     name: 'label_values',
+    guarded: 'match',
     path: '/api/v1/label/{name}/values',
     methods: get,
     single: ['start', 'end', 'limit'],
     repeated: ['match[]'],
   },
-  { name: 'format_query', path: '/api/v1/format_query', methods: both, single: ['query'], repeated: [], filter: 'format_query' },
-  { name: 'parse_query', path: '/api/v1/parse_query', methods: both, single: ['query'], repeated: [] },
-  { name: 'metadata', path: '/api/v1/metadata', methods: get, single: ['limit', 'limit_per_metric', 'metric'], repeated: [] },
+  {
+    name: 'format_query',
+    guarded: 'nothing',
+    path: '/api/v1/format_query',
+    methods: both,
+    single: ['query'],
+    repeated: [],
+    filter: 'format_query',
+  },
+  { name: 'parse_query', guarded: 'nothing', path: '/api/v1/parse_query', methods: both, single: ['query'], repeated: [] },
+  {
+    name: 'metadata',
+    guarded: 'answer',
+    path: '/api/v1/metadata',
+    methods: get,
+    single: ['limit', 'limit_per_metric', 'metric'],
+    repeated: [],
+  },
   {
     name: 'rules',
+    guarded: 'answer',
     path: '/api/v1/rules',
     methods: get,
     single: ['type', 'exclude_alerts', 'group_limit', 'group_next_token'],
     repeated: ['rule_name[]', 'rule_group[]', 'file[]', 'match[]'],
   },
-  { name: 'alerts', path: '/api/v1/alerts', methods: get, single: [], repeated: [] },
-  { name: 'buildinfo', path: '/api/v1/status/buildinfo', methods: get, single: [], repeated: [], filter: 'buildinfo' },
-  { name: 'targets', path: '/api/v1/targets', methods: get, single: ['state', 'scrapePool'], repeated: [], expose: 'targets' },
-  { name: 'tsdb', path: '/api/v1/status/tsdb', methods: get, single: ['limit'], repeated: [], expose: 'status/tsdb' },
-  { name: 'federate', path: '/federate', methods: get, single: [], repeated: ['match[]'], expose: 'federate', text: true },
+  { name: 'alerts', guarded: 'answer', path: '/api/v1/alerts', methods: get, single: [], repeated: [] },
+  {
+    name: 'buildinfo',
+    guarded: 'nothing',
+    path: '/api/v1/status/buildinfo',
+    methods: get,
+    single: [],
+    repeated: [],
+    filter: 'buildinfo',
+  },
+  {
+    name: 'targets',
+    guarded: 'closed',
+    path: '/api/v1/targets',
+    methods: get,
+    single: ['state', 'scrapePool'],
+    repeated: [],
+    expose: 'targets',
+  },
+  {
+    name: 'tsdb',
+    guarded: 'closed',
+    path: '/api/v1/status/tsdb',
+    methods: get,
+    single: ['limit'],
+    repeated: [],
+    expose: 'status/tsdb',
+  },
+  {
+    name: 'federate',
+    guarded: 'closed',
+    path: '/federate',
+    methods: get,
+    single: [],
+    repeated: ['match[]'],
+    expose: 'federate',
+    text: true,
+  },
 ];
 
 /** Names for metrics of requests that reach no endpoint of the table. */

@@ -1,9 +1,10 @@
 /** One request on its way through the corridor: who, where, since when; and its one ending, counted and logged. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Target, Token } from '../directory/model.ts';
-import type { PromgateError } from '../errors.ts';
+import { PromgateError } from '../errors.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
+import { sendError } from './envelope.ts';
 import { otherEndpoints } from './routes.ts';
 
 /** nginx's code for a client that left before its answer; only in metrics and logs. */
@@ -21,6 +22,8 @@ export interface Visit {
   target: Target | null;
   token: Token | null;
   server: string | null;
+  /** Gives back its place among those that may run at once. */
+  release: (() => void) | null;
   over: boolean;
 }
 
@@ -40,6 +43,7 @@ export function beginVisit(
     target: null,
     token: null,
     server: null,
+    release: null,
     over: false,
   };
 }
@@ -53,9 +57,34 @@ export function endVisit(
 ): void {
   if (visit.over) return;
   visit.over = true;
+  visit.release?.();
   const elapsed = performance.now() - visit.startedAt;
   metrics.request(visit.endpoint, status ?? CLIENT_LEFT, elapsed / 1000);
   log.request(() => describe(visit, status ?? CLIENT_LEFT, elapsed), error);
+}
+
+/**
+ * Ends a visit with an error answer. What is no error of the catalogue is a mistake of ours: the client learns the request
+ * id, the log the rest.
+ */
+export function refuse(visit: Visit, thrown: unknown, parts: { metrics: Metrics; log: Log }): void {
+  if (visit.over) return;
+  if (visit.response.destroyed) {
+    endVisit(visit, null, null, parts);
+    return;
+  }
+  const error = thrown instanceof PromgateError ? thrown : internal(visit, thrown);
+  if (visit.token !== null && error.status < 500) parts.metrics.rejection(error.code);
+  sendError(visit.response, error, visit.headers);
+  endVisit(visit, error.status, error, parts);
+}
+
+function internal(visit: Visit, thrown: unknown): PromgateError {
+  // A client that goes away while it sends its body ends the stream with an error of its own.
+  if (visit.request.destroyed && !visit.request.complete) return new PromgateError('bad_data', 'the request ended early');
+  return new PromgateError('internal', `internal error; the log has it under request id ${visit.id}`, {
+    operator: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+  });
 }
 
 function describe(visit: Visit, status: number, elapsed: number) {

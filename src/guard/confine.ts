@@ -24,7 +24,10 @@ export function unconfinable(expr: Expr): string | null {
 /** The query with the scope's matchers on every selector. */
 export function confine(expr: Expr, scope: Scope): Expr {
   const matchers = scopeMatchers(scope);
-  const confineSelector = (selector: VectorSelector): VectorSelector => ({ ...selector, matchers: [...selector.matchers, ...matchers] });
+  const confineSelector = (selector: VectorSelector): VectorSelector => ({
+    ...selector,
+    matchers: [...selector.matchers, ...matchers],
+  });
 
   function step(node: Expr): Expr {
     switch (node.kind) {
@@ -69,4 +72,3 @@ export function isBareSelector(expr: Expr): expr is VectorSelector {
 export function scopeSelector(scope: Scope): VectorSelector {
   return { kind: 'VectorSelector', name: '', matchers: scopeMatchers(scope), offset: 0, at: null, extension: null };
 }
-

@@ -31,7 +31,10 @@ export interface Window {
 }
 
 export interface Timing {
-  /** One for each selector, in the order of the text, and one for each `info()`, before those inside it. */
+  /**
+   * One for each selector, in the order of the text, and one for each `info()`, before those inside it. Those in the
+   * parameter of an aggregation that holds `@ start()` or `@ end()` come twice, with and without it.
+   */
   readonly windows: readonly Window[];
   /** How far before its time an evaluation reads at most: 0 or more, Infinity where unknown. `@` does not count. */
   readonly back: number;
@@ -82,6 +85,7 @@ export function timing(expr: Expr, request: RequestTimes | null = null, lookback
     limitRatio: false,
     info: false,
   };
+  let overlooking = false;
   visit(expr, { anchor: 'time', from: 0, to: 0 });
   let back = 0;
   let ahead = 0;
@@ -116,9 +120,23 @@ export function timing(expr: Expr, request: RequestTimes | null = null, lookback
       case 'Aggregate':
         if (node.op === 'limitk') seen.limitk = true;
         if (node.op === 'limit_ratio') seen.limitRatio = true;
-        break;
+        if (node.param !== null) parameter(node.param, place);
+        visit(node.expr, place);
+        return;
     }
     for (const child of children(node)) visit(child, place);
+  }
+
+  /**
+   * Prometheus (2.42 to 3.15 at least) overlooks `@ start()` and `@ end()` in the parameter of an aggregation
+   * (`preprocessExprHelper`), and others may not: both windows are told.
+   */
+  function parameter(param: Expr, place: Place): void {
+    visit(param, place);
+    if (overlooking || !usesEdges(param)) return;
+    overlooking = true;
+    visit(param, place);
+    overlooking = false;
   }
 
   /** The window of a selector that is evaluated at `place` and reads `back` milliseconds. */
@@ -134,7 +152,8 @@ export function timing(expr: Expr, request: RequestTimes | null = null, lookback
     if (at === 'start') seen.usesStart = true;
     else if (at === 'end') seen.usesEnd = true;
     else if (at !== null) moments.add(at);
-    const { anchor, from, to } = at === null ? place : { anchor: at, from: 0, to: 0 };
+    const stays = at === null || (overlooking && typeof at === 'string');
+    const { anchor, from, to } = stays ? place : { anchor: at, from: 0, to: 0 };
     const ms = millisecondsOf(offset);
     return ms === null ? { anchor, from: -Infinity, to: Infinity } : { anchor, from: from - ms, to: to - ms };
   }
@@ -191,6 +210,12 @@ const durationOps = {
   '%': (lhs: number, rhs: number) => lhs % rhs,
   '^': (lhs: number, rhs: number) => lhs ** rhs,
 } as const;
+
+/** Is there an `@ start()` or `@ end()` in it? */
+function usesEdges(expr: Expr): boolean {
+  if ((expr.kind === 'VectorSelector' || expr.kind === 'Subquery') && typeof expr.at === 'string') return true;
+  return children(expr).some(usesEdges);
+}
 
 /** `info()` reads its series at the time of the first selector in its argument, whatever else stands there. */
 function firstSelector(expr: Expr | undefined): VectorSelector | null {

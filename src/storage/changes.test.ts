@@ -59,6 +59,7 @@ describe.each(dialects)('the change log on %s', (dialect) => {
         enforce: {},
         limits: {},
         expose: [],
+        verify: 'server' as const,
         connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
       };
       const server = await insertServer(trx, keyring, { level: 'environment', id: environment.id }, definition, null);

@@ -63,6 +63,7 @@ export interface ServerRow {
   enforce: string;
   limits: string;
   expose: string;
+  verify: string;
   /** `Connection` as JSON, sealed by `crypto.ts` and bound to `url`. */
   connection: string;
   managed_by: ManagedBy;

@@ -17,7 +17,8 @@ const plain: servers.ServerDefinition = {
   kind: null,
   enforce: {},
   limits: {},
-  expose: [], verify: 'server',
+  expose: [],
+  verify: 'server',
   connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
 };
 
@@ -38,7 +39,8 @@ const full: servers.ServerDefinition = {
     concurrency: 4,
     rate: 0.5,
   },
-  expose: ['targets', 'status/tsdb'], verify: 'server',
+  expose: ['targets', 'status/tsdb'],
+  verify: 'server',
   connection: {
     auth: { basic: { username: 'u', password: 's3cret' } },
     headers: { 'X-Scope-OrgID': 'h34der' },
@@ -157,7 +159,8 @@ describe('a server whose record does not fit', () => {
     kind: null,
     enforce: '{}',
     limits: '{}',
-    expose: '[]', verify: 'server',
+    expose: '[]',
+    verify: 'server',
     connection: sealed(full.connection),
     managed_by: null,
   };

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type Connection, exposable, type Server, serverKinds } from '../directory/model.ts';
+import { type Connection, exposable, type Server, serverKinds, verifications } from '../directory/model.ts';
 import { chunks, inChunks } from './chunks.ts';
 import type { Keyring } from './crypto.ts';
 import { ownerColumns, type ServerOwner } from './owner.ts';
@@ -95,6 +95,7 @@ function columns(keyring: Keyring, server: ServerDefinition) {
     enforce: JSON.stringify(server.enforce),
     limits: JSON.stringify(server.limits),
     expose: JSON.stringify(server.expose),
+    verify: server.verify,
     connection: keyring.seal(JSON.stringify(server.connection), boundTo(server.url)),
   };
 }
@@ -106,6 +107,7 @@ function documents(row: Row<'servers'>): () => unknown {
     enforce: JSON.parse(row.enforce),
     limits: JSON.parse(row.limits),
     expose: JSON.parse(row.expose),
+    verify: row.verify,
   });
 }
 
@@ -135,6 +137,7 @@ const storedServer = z.strictObject({
     rate: limit,
   }),
   expose: z.array(z.enum(exposable)),
+  verify: z.enum(verifications),
 });
 
 const text = z.string().exactOptional();

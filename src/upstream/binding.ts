@@ -4,8 +4,12 @@
  */
 import type { Server, Target } from '../directory/model.ts';
 import { PromgateError } from '../errors.ts';
+import { scopeSelector } from '../guard/confine.ts';
 import type { Limits } from '../guard/limits.ts';
+import type { RateLimits } from '../guard/rates.ts';
+import { resolveScope, type Scope } from '../guard/scope.ts';
 import { fillTemplate, predefinedVariables } from '../guard/variables.ts';
+import { print } from '../promql/print.ts';
 
 export interface Binding {
   readonly server: Server;
@@ -15,15 +19,21 @@ export interface Binding {
   readonly headers: readonly string[];
   /** Parameters with fixed values; they win over the client's. */
   readonly fixedParams: ReadonlyMap<string, string>;
-  readonly limits: Limits;
+  /** The same, urlencoded. */
+  readonly fixedText: string;
+  readonly limits: Limits & RateLimits;
   readonly variables: ReadonlyMap<string, string>;
+  /** What confines the target on this server; `null`: nothing. */
+  readonly scope: Scope | null;
+  /** The same as text: equal for equal scopes. */
+  readonly scopeKey: string;
 }
 
 /**
  * Binds a target to its server. Throws `unavailable` where the server must not be asked: its credentials cannot be
- * decrypted, a template gives something that is no header value, or it confines (`enforce`).
+ * decrypted, a template gives something that is no header value, or what confines the target has no value.
  */
-export function bind(target: Target, server: Server, instanceLimits: Limits): Binding {
+export function bind(target: Target, server: Server, instanceLimits: Limits & RateLimits): Binding {
   const { connection } = server;
   if (connection === null) {
     throw new PromgateError(
@@ -34,13 +44,8 @@ export function bind(target: Target, server: Server, instanceLimits: Limits): Bi
       },
     );
   }
-  if (Object.keys(server.enforce).length > 0) {
-    throw new PromgateError(
-      'unavailable',
-      `server ${JSON.stringify(server.name)} confines its environments (enforce), which this version of Promgate cannot do; it is not asked`,
-    );
-  }
   const variables = predefinedVariables(target);
+  const scope = resolveScope(server, variables);
   const headers: string[] = [];
   if (connection.auth !== null) headers.push('authorization', authorization(connection.auth));
   for (const [name, template] of Object.entries(connection.headers)) {
@@ -48,14 +53,27 @@ export function bind(target: Target, server: Server, instanceLimits: Limits): Bi
   }
   const fixedParams = new Map<string, string>();
   for (const [name, template] of Object.entries(connection.queryParams)) fixedParams.set(name, fillTemplate(template, variables));
+  if (scope !== null) confineNatively(fixedParams, scope);
   return {
     server,
     basePath: new URL(server.url).pathname.replace(/\/$/, ''),
     headers,
     fixedParams,
+    fixedText: Array.from(fixedParams, ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&'),
     limits: { ...instanceLimits, ...server.limits },
     variables,
+    scope,
+    scopeKey: JSON.stringify(scope),
   };
+}
+
+/**
+ * VictoriaMetrics confines by itself what comes with `extra_filters[]`; other servers pass over it, so it always goes
+ * along. Several of them widen what is seen there (they are ORed), so there is only ever this one.
+ */
+function confineNatively(fixedParams: Map<string, string>, scope: Scope): void {
+  fixedParams.delete('extra_filters');
+  fixedParams.set('extra_filters[]', print(scopeSelector(scope)));
 }
 
 function authorization(auth: { basic: { username: string; password: string } } | { bearer: string }): string {

@@ -1,9 +1,11 @@
 /** A server's whole answer in memory, for the few questions whose answer's structure is looked at. */
-import type { Pool } from 'undici';
 import type { Server } from '../directory/model.ts';
 import type { PromgateError } from '../errors.ts';
-import { ask, type Receiver, type Request } from './ask.ts';
+import { ask, type Receiver } from './ask.ts';
+import type { Binding } from './binding.ts';
 import type { Head } from './head.ts';
+import type { Pools } from './pools.ts';
+import { buildRequest } from './request.ts';
 
 export interface Collected {
   readonly head: Head;
@@ -29,9 +31,22 @@ export function collect(done: (answer: Collected) => void, failed: (error: Promg
   };
 }
 
-/** Asks and waits for the whole answer, whatever its status. Rejects with the `PromgateError` that ended it. */
-export function askWhole(pool: Pool, server: Server, request: Request, onDone: (outcome: string) => void): Promise<Collected> {
-  return new Promise((resolve, reject) => {
-    ask(pool, server, request, collect(resolve, reject), onDone);
-  });
+/** Asks a binding's server for `path` with urlencoded `parameters` and waits for the whole answer, whatever its status. */
+export type AskServer = (binding: Binding, path: string, parameters: string) => Promise<Collected>;
+
+/** What is asked in this way is looked at, not passed on: label names, rules, metadata, one parsed query. */
+const MAX_COLLECTED = 32 * 1024 * 1024;
+
+/** `onDone` hears of each outcome as `ask` tells it, with the seconds it took. Rejects with `PromgateError`. */
+export function createAskServer(pools: Pools, onDone: (server: Server, outcome: string, seconds: number) => void): AskServer {
+  return (binding, path, parameters) =>
+    new Promise((resolve, reject) => {
+      const { server } = binding;
+      const askedAt = performance.now();
+      const post = path === '/api/v1/format_query' || path === '/api/v1/parse_query';
+      const request = buildRequest(binding, path, parameters, { post, gzip: false, text: false, maxResponse: MAX_COLLECTED });
+      ask(pools.for(server), server, request, collect(resolve, reject), (outcome) => {
+        onDone(server, outcome, (performance.now() - askedAt) / 1000);
+      });
+    });
 }

@@ -1,9 +1,9 @@
 /** Looking at a server from outside: can it be reached, what is it, does its clock agree with ours. */
-import type { Pool } from 'undici';
 import type { ServerKind } from '../directory/model.ts';
 import type { Binding } from './binding.ts';
-import { askWhole } from './collect.ts';
+import type { AskServer } from './collect.ts';
 import type { Head } from './head.ts';
+import { isObject, parseJson } from './json.ts';
 
 export interface Probe {
   readonly kind: ServerKind | 'unknown';
@@ -16,17 +16,17 @@ export interface Probe {
 }
 
 /** Asks a trivial query and the build information. Rejects with a `PromgateError` where the server cannot be used. */
-export async function probe(pool: Pool, binding: Binding): Promise<Probe> {
+export async function probe(ask: AskServer, binding: Binding): Promise<Probe> {
   const before = Date.now();
-  const { head } = await get(pool, binding, '/api/v1/query', 'query=1');
+  const { head } = await get(ask, binding, '/api/v1/query', 'query=1');
   const seconds = (Date.now() - before) / 1000;
-  const build = await get(pool, binding, '/api/v1/status/buildinfo', '').then(
-    ({ data }) => (data ?? {}) as Record<string, unknown>,
+  const build = await get(ask, binding, '/api/v1/status/buildinfo', '').then(
+    ({ data }) => data,
     () => null,
   );
   return {
     kind: kindOf(build),
-    version: typeof build?.version === 'string' ? build.version : null,
+    version: isObject(build) && typeof build.version === 'string' ? build.version : null,
     // The header has whole seconds, cut off: half a second more is right on average.
     clockAhead: (Date.parse(head.date ?? '') + 500 - before) / 1000 - seconds / 2,
     seconds,
@@ -34,26 +34,15 @@ export async function probe(pool: Pool, binding: Binding): Promise<Probe> {
 }
 
 /** Prometheus and Thanos tell what they were built with, Mimir its name, VictoriaMetrics at most a version. */
-function kindOf(build: Record<string, unknown> | null): Probe['kind'] {
-  if (build === null) return 'unknown';
+export function kindOf(build: unknown): Probe['kind'] {
+  if (!isObject(build)) return 'unknown';
   if (typeof build.application === 'string' && build.application.includes('Mimir')) return 'mimir';
   return build.goVersion === undefined ? 'victoriametrics' : 'prometheus';
 }
 
-async function get(pool: Pool, binding: Binding, path: string, query: string): Promise<{ head: Head; data: unknown }> {
-  const fixed = [...binding.fixedParams].map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`);
-  const parameters = [query, ...fixed].filter((text) => text !== '').join('&');
-  const request = {
-    method: 'GET' as const,
-    path: `${binding.basePath}${path}${parameters === '' ? '' : `?${parameters}`}`,
-    headers: binding.headers,
-    body: null,
-    gzip: false,
-    text: false,
-    timeout: binding.limits.timeout,
-    maxResponse: 1024 * 1024,
-  };
-  const { head, body } = await askWhole(pool, binding.server, request, () => undefined);
-  if (head.status !== 200) throw new Error(`server ${JSON.stringify(binding.server.name)} answered ${head.status} to ${path}`);
-  return { head, data: (JSON.parse(body.toString('utf8')) as { data?: unknown }).data };
+async function get(ask: AskServer, binding: Binding, path: string, parameters: string): Promise<{ head: Head; data: unknown }> {
+  const { head, body } = await ask(binding, path, parameters);
+  const answer = parseJson(body);
+  if (head.status === 200 && isObject(answer)) return { head, data: answer.data };
+  throw new Error(`server ${JSON.stringify(binding.server.name)} answered ${head.status} to ${path}`);
 }

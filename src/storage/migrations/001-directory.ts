@@ -58,6 +58,7 @@ function tables(id: string): string[] {
       enforce text not null,
       limits text not null,
       expose text not null,
+      verify text not null,
       connection text not null,
       managed_by text,
       check (

@@ -1,0 +1,178 @@
+/**
+ * May this be asked, and in what words: a query or selector → the text to send. What was decided is remembered, so a
+ * query that was seen before costs one look-up; a new one on a shared server costs one more request to it.
+ */
+import { LRUCache } from 'lru-cache';
+import type { Server } from '../directory/model.ts';
+import { PromgateError } from '../errors.ts';
+import type { Expr } from '../promql/ast.ts';
+import { check } from '../promql/check.ts';
+import { PromqlError } from '../promql/error.ts';
+import { parse } from '../promql/parse.ts';
+import { print } from '../promql/print.ts';
+import type { Binding } from '../upstream/binding.ts';
+import type { AskServer } from '../upstream/collect.ts';
+import { isObject, parseJson } from '../upstream/json.ts';
+import { type Capabilities, discover } from './capabilities.ts';
+import { confine, isBareSelector, selectorsOf, unconfinable } from './confine.ts';
+import type { Scope } from './scope.ts';
+import { isConfined, readingOfText, readingOfTree } from './verify.ts';
+
+/** `query` is any expression, `selector` what `match[]` takes. */
+export type Form = 'query' | 'selector';
+
+export interface Decision {
+  /** What to send: confined, or as the client wrote it where the server confines nothing. */
+  readonly text: string;
+  /** The query as we read it, before confinement; `null` where only the server can read it. */
+  readonly expr: Expr | null;
+}
+
+export interface Guard {
+  /**
+   * Decides, at once where it is remembered. Throws or rejects with `bad_data` for what does not parse, `limit` for what
+   * cannot be confined, `internal` where verification fails, and with what asking the server may fail with.
+   */
+  decide(binding: Binding, text: string, form: Form): Decision | Promise<Decision>;
+  /** What the server can do; asked once for each server's record. */
+  capabilities(binding: Binding): Capabilities | Promise<Capabilities>;
+}
+
+/** Bytes, roughly: texts count two for each character, trees about twenty. */
+const MEMORY = 32 * 1024 * 1024;
+const ENTRY = 400;
+const TREE = 20;
+
+export interface GuardParts {
+  readonly ask: AskServer;
+  /** Something that was about to be sent was not confined: a bug that must be seen. */
+  readonly alarm: (reason: 'verification', binding: Binding) => void;
+}
+
+export function createGuard({ ask, alarm }: GuardParts): Guard {
+  const remembered = new LRUCache<string, Decision | Promise<Decision>>({
+    maxSize: MEMORY,
+    sizeCalculation: (decision, key) => ENTRY + 2 * key.length + (decision instanceof Promise ? 0 : TREE * decision.text.length),
+  });
+  const known = new WeakMap<Server, Capabilities | Promise<Capabilities>>();
+  const identityOf = identities();
+
+  function capabilities(binding: Binding): Capabilities | Promise<Capabilities> {
+    const { server } = binding;
+    const before = known.get(server);
+    if (before !== undefined) return before;
+    const asking = discover(ask, binding);
+    known.set(server, asking);
+    asking.then(
+      (found) => known.set(server, found),
+      () => known.delete(server),
+    );
+    return asking;
+  }
+
+  function decide(binding: Binding, text: string, form: Form): Decision | Promise<Decision> {
+    const key = `${identityOf(binding.server)} ${binding.scopeKey} ${form} ${text}`;
+    const before = remembered.get(key);
+    if (before !== undefined) return before;
+    const { scope } = binding;
+    if (scope === null) {
+      const decision = { text, expr: tryParse(text) };
+      remembered.set(key, decision);
+      return decision;
+    }
+    const working = decideConfined(binding, scope, text, form);
+    remembered.set(key, working);
+    working.then(
+      (decision) => remembered.set(key, decision),
+      () => remembered.delete(key),
+    );
+    return working;
+  }
+
+  async function decideConfined(binding: Binding, scope: Scope, text: string, form: Form): Promise<Decision> {
+    const parameter = form === 'query' ? 'query' : 'match[]';
+    let expr: Expr;
+    try {
+      expr = read(text, form);
+    } catch (error) {
+      if (!(error instanceof PromqlError)) throw error;
+      // MetricsQL is more than PromQL; VictoriaMetrics itself confines it by the `extra_filters[]` that go with it.
+      if ((await capabilities(binding)).kind === 'victoriametrics') return { text, expr: null };
+      throw new PromgateError('bad_data', `invalid parameter ${JSON.stringify(parameter)}: ${error.message}`, { cause: error });
+    }
+    const reason = unconfinable(expr);
+    if (reason !== null) throw new PromgateError('limit', reason);
+    const confined = print(confine(expr, scope));
+    const selectors = selectorsOf(expr).length;
+    if (!isConfined(readingOfText(confined), scope, selectors)) throw unverified(binding);
+    const reading = binding.server.verify === 'server' ? (await capabilities(binding)).reading : null;
+    if (reading !== null && !(await serverAgrees(binding, scope, confined, selectors, reading))) throw unverified(binding);
+    return { text: confined, expr };
+  }
+
+  async function serverAgrees(
+    binding: Binding,
+    scope: Scope,
+    confined: string,
+    selectors: number,
+    reading: 'parse_query' | 'format_query',
+  ): Promise<boolean> {
+    const { head, body } = await ask(binding, `/api/v1/${reading}`, `query=${encodeURIComponent(confined)}`);
+    const answer = parseJson(body);
+    if (!isObject(answer)) return false;
+    if (head.status === 400 && typeof answer.error === 'string') throw new PromgateError('bad_data', answer.error);
+    if (head.status !== 200) return false;
+    const { data } = answer;
+    const found = reading === 'parse_query' ? readingOfTree(data) : typeof data === 'string' ? tryReading(data) : null;
+    return found !== null && isConfined(found, scope, selectors);
+  }
+
+  function unverified(binding: Binding): PromgateError {
+    alarm('verification', binding);
+    return new PromgateError('internal', 'the query could not be confined with certainty; it was not sent', {
+      operator: `confinement of a query to server ${binding.server.name} failed its verification`,
+    });
+  }
+
+  return { decide, capabilities };
+}
+
+/** Throws PromqlError. */
+function read(text: string, form: Form): Expr {
+  const expr = parse(text);
+  check(expr, text);
+  if (form === 'selector' && !isBareSelector(expr)) {
+    throw new PromqlError('expected a series selector such as up{job="api"}, without range, offset or function', text, 0);
+  }
+  return expr;
+}
+
+function tryParse(text: string): Expr | null {
+  try {
+    return parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function tryReading(text: string) {
+  try {
+    return readingOfText(text);
+  } catch {
+    return null;
+  }
+}
+
+/** A number for each server's record as it is now: the same server, changed, is another one. */
+function identities(): (server: Server) => number {
+  const numbers = new WeakMap<Server, number>();
+  let count = 0;
+  return (server) => {
+    let number = numbers.get(server);
+    if (number === undefined) {
+      number = ++count;
+      numbers.set(server, number);
+    }
+    return number;
+  };
+}
