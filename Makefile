@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # Changes when package-lock.json does, and is gone when node_modules is.
 STAMP := node_modules/.installed
 
-.PHONY: help demo test check bench dev
+.PHONY: help demo test check fuzz bench dev
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' Makefile
@@ -25,6 +25,10 @@ test: $(STAMP) ## all checks and all tests
 
 check: $(STAMP) ## types, lint and unused code
 	@npm run check
+
+fuzz: $(STAMP) ## changed queries, bodies and paths against a confined endpoint, for FUZZ_SECONDS (300)
+	@scripts/system-packages.sh prometheus victoria-metrics postgresql
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-300} npm run fuzz
 
 bench: $(STAMP) ## throughput beside the server itself, vmauth and a bare proxy
 	@scripts/system-packages.sh prometheus victoria-metrics wrk

@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    include: ['src/**/*.test.ts', 'test/**/*.test.ts', 'fuzz/**/*.test.ts'],
     // Starts the PostgreSQL that the storage tests share.
     globalSetup: ['test/support/global-setup.ts'],
     // The summary comes last: its one line is what a reader or a script looks for.

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { confinedMetadata, targetsMetadataQuery, visibleNamesQuery } from '../src/gateway/filter-metadata.ts';
 import { filterAlerts, filterRules } from '../src/gateway/filter-rules.ts';
 import type { Scope } from '../src/guard/scope.ts';
-import { ask } from './support/ask.ts';
+import { type Answer, ask } from './support/ask.ts';
 import { startPrometheus, type TestServer } from './support/prometheus.ts';
-import { startVmalert } from './support/vmalert.ts';
+import { startTestPromgate, type TestPromgate, type TestToken } from './support/promgate.ts';
 
 /**
  * Two tenants share a server. Whatever is of the other one, or tells of it, has "secret" in it (labels, names, queries,
@@ -230,70 +230,159 @@ describe('metadata of a shared Prometheus', () => {
   });
 });
 
-describe('rules and alerts of a shared vmalert', () => {
-  it("are the environment's own, without the group's settings, links and the queries of others", async () => {
-    const each = (value: string): string => `label_set(vector(${value}), "namespace"`;
-    const vmalert = await startVmalert({
-      rules: [
-        {
-          name: 'mixed',
-          labels: { team: 'shared' },
-          params: { nocache: ['secret'] },
-          rules: [
-            { alert: 'Own', expr: 'vector(1)', labels: own, annotations: { summary: 'own {{ $value }}' } },
-            { alert: 'Secret', expr: 'vector(777)', labels: others },
-            { alert: 'All', expr: `${each('1')}, "shop-prod") or ${each('777')}, "secret-b")` },
-            // Only the error text has the word, not the query.
-            {
-              record: 'shop:broken',
-              expr: 'union(label_set(1, "zone", "se" + "cret-1"), label_set(1, "zone", "se" + "cret-2")) * on () 1',
-              labels: own,
-            },
-          ],
-        },
-      ],
+describe('through an endpoint of an environment that shares its server', () => {
+  let promgate: TestPromgate;
+  const tokens: Record<string, TestToken> = {};
+
+  beforeAll(async () => {
+    const project = (path: string, namespace: string) => ({
+      path,
+      environments: [{ name: 'production', kube_namespace: namespace }],
     });
+    promgate = await startTestPromgate({
+      resources: JSON.stringify({
+        servers: [{ name: 'shared', url: prometheus.url, enforce: { namespace: '{{kube_namespace}}' } }],
+        projects: [project('acme/shop', 'shop-prod'), project('other/b', 'secret-b'), project('other/empty', 'empty')],
+      }),
+    });
+    for (const path of ['acme/shop', 'other/b', 'other/empty']) tokens[path] = await promgate.token(`${path}:production`);
+  });
+
+  afterAll(async () => {
+    await promgate?.close();
+  });
+
+  function through(project: string, path: string): Promise<Answer> {
+    const headers = { authorization: tokens[project]?.basic ?? '' };
+    return ask(`${promgate.endpoint(`${project}:production`)}/api/v1/${path}`, { headers });
+  }
+
+  async function shown(project: string, path: string): Promise<unknown> {
+    const answer = await through(project, path);
+    expect(answer).toMatchObject({ status: 200, type: 'application/json' });
+    return JSON.parse(answer.body);
+  }
+
+  /** Times of the last evaluation change from one answer to the next. */
+  function timeless(body: unknown): unknown {
+    return JSON.parse(JSON.stringify(body), (key, value) => (/^(evaluationTime|lastEvaluation)$/.test(key) ? null : value));
+  }
+
+  it('rules are those of the environment', async () => {
+    for (const [project, value] of [
+      ['acme/shop', 'shop-prod'],
+      ['other/b', 'secret-b'],
+      ['other/empty', 'empty'],
+    ] as const) {
+      const limits = [{ label: 'namespace', values: [value] }];
+      const expected = filterRules(await server('rules'), limits);
+      expect(timeless(await shown(project, 'rules'))).toEqual(timeless(expected));
+    }
+    expect((await through('acme/shop', 'rules')).body).not.toMatch(foreign);
+    expect((await through('acme/shop', 'rules')).body).toContain('shop:orders:sum');
+  });
+
+  it('rules can be chosen by the parameters of the API, but not to see more', async () => {
+    const ruleNames = async (query: string): Promise<string[]> => {
+      const { groups } = dataOf(await shown('acme/shop', `rules?${query}`)) as { groups: { rules: { name: string }[] }[] };
+      return groups.flatMap((group) => group.rules.map((rule) => rule.name));
+    };
+    expect(await ruleNames('type=alert')).toEqual(['ShopOrders']);
+    expect(await ruleNames('type=record')).toEqual(['shop:broken', 'shop:orders:sum']);
+    for (const query of ['rule_name[]=SecretOrders', 'rule_group[]=secret-group', 'match[]={namespace="secret-b"}', 'file[]=x']) {
+      const { body } = await through(
+        'acme/shop',
+        `rules?${query.replace('{', '%7B').replace('}', '%7D').replaceAll('"', '%22')}`,
+      );
+      expect(body).not.toMatch(foreign);
+    }
+  });
+
+  it('rules come on one page, whatever page is asked for', async () => {
+    const all = timeless(await shown('acme/shop', 'rules'));
+    for (const page of ['group_limit=1', 'group_limit=1&group_next_token=abc']) {
+      expect(timeless(await shown('acme/shop', `rules?${page}`))).toEqual(all);
+    }
+  });
+
+  it('alerts are those of the environment', async () => {
+    for (const [project, value] of [
+      ['acme/shop', 'shop-prod'],
+      ['other/b', 'secret-b'],
+      ['other/empty', 'empty'],
+    ] as const) {
+      const limits = [{ label: 'namespace', values: [value] }];
+      expect(await shown(project, 'alerts')).toEqual(filterAlerts(await server('alerts'), limits));
+    }
+    expect((await through('acme/shop', 'alerts')).body).not.toMatch(foreign);
+  });
+
+  it('metadata is that of the environment, with the parameters of the API', async () => {
+    expect(await shown('acme/shop', 'metadata')).toEqual(await metadata(scope));
+    expect((await through('acme/shop', 'metadata')).body).not.toMatch(foreign);
+    expect(await shown('other/empty', 'metadata')).toEqual({ status: 'success', data: {} });
+    for (const params of [{ metric: 'orders_total' }, { limit: '2' }, { limit_per_metric: '1' }, { metric: 'secret_quota' }]) {
+      const query = new URLSearchParams(params).toString();
+      expect(await shown('acme/shop', `metadata?${query}`)).toEqual(await metadata(scope, params));
+    }
+    expect(await through('acme/shop', 'metadata?limit=many')).toMatchObject({
+      status: 400,
+      body: '{"status":"error","errorType":"bad_data","error":"limit must be a number"}',
+    });
+  });
+
+  it("an error of the server is handed on without others' names", async () => {
+    const { status, body } = await through('acme/shop', 'rules?type=secretless');
+    expect(status).toBe(400);
+    expect(JSON.parse(body)).toMatchObject({ status: 'error', errorType: 'bad_data' });
+  });
+});
+
+describe('a shared server that is scripted', () => {
+  const build = '{"status":"success","data":{"version":"0.1","goVersion":"go1"}}';
+  const notFound = answerText('404 Not Found', ['Content-Type: text/plain'], '404 page not found');
+
+  /** Answers what confinement asks about the server, and `told` to the rest, by path. */
+  async function startRig(told: Record<string, string>): Promise<StrictRig> {
+    const rig = await startStrictRig({ server: { enforce: { namespace: 'shop-prod' } } });
+    rig.upstream.play((socket, { target }) => {
+      const path = target.split('?')[0] ?? '';
+      if (path === '/api/v1/status/buildinfo') return void answers(build)(socket);
+      if (/label/.test(path)) return void answers('{"status":"success","data":[]}')(socket);
+      socket.write(told[path] ?? notFound);
+    });
+    return rig;
+  }
+
+  function ok(body: string): string {
+    return answerText('200 OK', ['Content-Type: application/json'], body);
+  }
+
+  it('has no metadata where it cannot say whose a text is', async () => {
+    const rig = await startRig({ '/api/v1/metadata': ok('{"status":"success","data":{"secret":[]}}') });
     try {
-      const asked = async (path: string): Promise<unknown> => JSON.parse((await ask(`${vmalert.url}/api/v1/${path}`)).body);
-      await vi.waitFor(async () => {
-        const { alerts } = dataOf(await asked('alerts')) as { alerts: { state: string }[] };
-        expect(alerts.map(({ state }) => state)).toEqual(['firing', 'firing', 'firing', 'firing']);
-        expect(errorOfBroken(await asked('rules'))).toMatch(foreign);
-      }, 20_000);
-      const [givenRules, givenAlerts] = await Promise.all([asked('rules'), asked('alerts')]);
-      expectForeign(givenRules);
-      expectForeign(givenAlerts);
-      const shownRules = filterRules(givenRules, scope);
-      const shownAlerts = filterAlerts(givenAlerts, scope);
-      expect(JSON.stringify([shownRules, shownAlerts])).not.toMatch(foreign);
-      const alert = (name: string) =>
-        expect.objectContaining({ state: 'firing', name, value: '1', labels: expect.objectContaining(own) });
-      const { alerts } = dataOf(shownAlerts) as { alerts: unknown[] };
-      expect(alerts).toHaveLength(2);
-      expect(alerts).toEqual(expect.arrayContaining([alert('Own'), alert('All')]));
-      expect(shownRules).toEqual({
-        status: 'success',
-        data: {
-          groups: [
-            {
-              name: 'mixed',
-              file: expect.any(String),
-              interval: 1,
-              lastEvaluation: expect.any(String),
-              rules: [
-                expect.objectContaining({ name: 'Own', query: 'vector(1)', state: 'firing', alerts: [alert('Own')] }),
-                expect.objectContaining({
-                  name: 'shop:broken',
-                  health: 'err',
-                  lastError: expect.stringContaining('this rule failed'),
-                }),
-              ],
-            },
-          ],
-        },
-      });
+      const { status, body } = await rig.request('/api/v1/metadata');
+      expect({ status, body }).toEqual({ status: 200, body: '{"status":"success","data":{}}' });
     } finally {
-      await vmalert.stop();
+      await rig.close();
+    }
+  });
+
+  it('is not shown where its answer has another form', async () => {
+    const odd = ['"secret"', '{"status":"success"}', '{"status":"success","data":{"groups":[{"rules":["secret"]}]}}', '{secret'];
+    for (const answer of odd) {
+      const paths = ['rules', 'alerts'];
+      const rig = await startRig(Object.fromEntries(paths.map((path) => [`/api/v1/${path}`, ok(answer)])));
+      try {
+        for (const path of paths) {
+          const { status, body } = await rig.request(`/api/v1/${path}`);
+          expect(status).toBe(503);
+          expect(JSON.parse(body)).toMatchObject({ status: 'error', errorType: 'unavailable' });
+          expect(body + rig.logs.join('\n')).not.toContain('secret');
+        }
+      } finally {
+        await rig.close();
+      }
     }
   });
 });

@@ -25,13 +25,13 @@ export interface Dataset {
   readonly oddTexts: readonly string[];
 }
 
-interface Family {
+export interface Family {
   name: string;
   type: 'gauge' | 'counter' | 'histogram';
   series: Series[];
 }
 
-interface Series {
+export interface Series {
   name: string;
   labels: Record<string, string>;
   /** One value per step; null is a gap. */
@@ -150,12 +150,13 @@ function odd(): Family {
   return { name: 'odd_values', type: 'gauge', series };
 }
 
-function steps(value: (t: number) => number | null): (number | null)[] {
+/** One value for each time of the data set. */
+export function steps(value: (t: number) => number | null): (number | null)[] {
   return Array.from({ length: count }, (_, t) => value(t));
 }
 
 /** Mulberry32: small, seeded, the same everywhere. */
-function generator(seed: number): () => number {
+export function generator(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -165,7 +166,8 @@ function generator(seed: number): () => number {
   };
 }
 
-function openMetricsText(families: Family[]): string {
+/** Families at the times of the data set, for `startPrometheus`. */
+export function openMetricsText(families: Family[]): string {
   const lines: string[] = [];
   for (const family of families) {
     lines.push(`# TYPE ${family.name} ${family.type}`, `# HELP ${family.name} Test data.`);
@@ -174,7 +176,8 @@ function openMetricsText(families: Family[]): string {
   return `${lines.join('\n')}\n# EOF\n`;
 }
 
-function expositionText(families: Family[]): string {
+/** Families at the times of the data set, for `startVictoriaMetrics`. */
+export function expositionText(families: Family[]): string {
   const lines: string[] = [];
   for (const family of families)
     for (const one of family.series) pushSamples(lines, one, (t) => String((start + t * step) * 1000));
