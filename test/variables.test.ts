@@ -56,7 +56,7 @@ describe('predefined variables', () => {
     expect(await substituted('{{ci_environment_slug}} {{kube_namespace}} {{__range}}', own)).toBe(
       'production shop-prod {{__range}}',
     );
-    expect(await substituted('{{kube_namespace}}', own, 'Review/Feature {1}')).toBe('');
+    expect(await substituted('up{{kube_namespace}}', own, 'Review/Feature {1}')).toBe('up');
   });
 
   it('of an environment cannot be given for a project, which has none', async () => {

@@ -1,13 +1,9 @@
 /** How the filters of confined servers read a server's answer: what does not have the documented form is never shown. */
 import { PromgateError } from '../errors.ts';
+import { isObject } from '../upstream/json.ts';
 
 /** A parsed JSON object. */
 export type Fields = Record<string, unknown>;
-
-/** Whether `value` is a JSON object. */
-export function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 /** `data` of Prometheus' envelope `{"status":"success","data":…}`. Throws `unavailable` for anything else. */
 export function successData(body: unknown): unknown {

@@ -104,9 +104,15 @@ function metadataIn(scope: Scope): Filter {
       },
       async targetsMetadata() {
         if (kind !== 'prometheus') return null;
-        const answer = await askServer(binding, '/api/v1/targets/metadata', targetsMetadataQuery(scope));
-        if (answer.head.status !== 200) throw cannotTell(binding, answer);
-        return parseJson(answer.body);
+        try {
+          const answer = await askServer(binding, '/api/v1/targets/metadata', targetsMetadataQuery(scope));
+          if (answer.head.status !== 200) throw cannotTell(binding, answer);
+          return parseJson(answer.body);
+        } catch (error) {
+          // Thanos looks like Prometheus and does not have it.
+          if (error instanceof PromgateError && error.code === 'not_found') return null;
+          throw error;
+        }
       },
     };
     return json(await confinedMetadata(source, scope, question.single));

@@ -51,7 +51,7 @@ function readSingle(endpoint: Endpoint, pairs: readonly Pair[]): { single: Map<s
   const hasVariables = endpoint.single.includes('query') || endpoint.repeated.includes('match[]');
   for (const [given, value] of pairs) {
     const name = aliases.get(given) ?? given;
-    if (endpoint.single.includes(name)) setOnce(single, name, given, value);
+    if (endpoint.single.includes(name)) setOnce(single, name, name, value);
     else if (hasVariables && given.startsWith('variables')) {
       const key = variableKey(given);
       if (key !== null) setOnce(variables, key, given, value);

@@ -82,7 +82,27 @@ describe('a query', () => {
     expect(timing(parse('up'), null, 0)).toMatchObject({ back: 0 });
   });
 
-  const flags = ['usesStart', 'usesEnd', 'usesRange', 'usesStep', 'subqueryWithoutStep', 'limitk', 'limitRatio', 'info'] as const;
+  it('tells both windows of a parameter of an aggregation that Prometheus reads otherwise than it is written', () => {
+    const both = (back: number): [Anchor, number, number][] => [
+      ['start', -back, 0],
+      ['time', -back, 0],
+    ];
+    expect(windows('quantile(scalar(up[1h:1m] @ start() > 1), b @ end())')).toEqual([...both(h + 5 * m), ['end', -5 * m, 0]]);
+    expect(windows('topk(scalar(topk(scalar(up @ start()), vector(1))), vector(1))')).toEqual(both(5 * m));
+    expect(windows('topk(scalar(up @ 5), vector(1))')).toEqual([[5 * s, -5 * m, 0]]);
+  });
+
+  const flags = [
+    'usesStart',
+    'usesEnd',
+    'usesRange',
+    'usesStep',
+    'atInParameter',
+    'subqueryWithoutStep',
+    'limitk',
+    'limitRatio',
+    'info',
+  ] as const;
   it.each<[string, readonly (typeof flags)[number][]]>([
     ['rate(up[5m]) + time() + topk(3, up[1h:1m] @ 5)', []],
     ['up @ start()', ['usesStart']],
@@ -94,6 +114,8 @@ describe('a query', () => {
     ['up * step()', ['usesStep']],
     ['rate(up[min_of(5m, -(step()) * 2)])', ['usesStep']],
     ['max_over_time(up[1h:step()])', ['usesStep']],
+    ['topk(scalar(up @ 5), up)', ['atInParameter']],
+    ['topk(scalar(max_over_time(up[1h:1m] @ end())), up @ 5)', ['usesEnd', 'atInParameter']],
     ['max_over_time(up[1h:])', ['subqueryWithoutStep']],
     ['limitk(3, up)', ['limitk']],
     ['sum(limit_ratio(0.5, up))', ['limitRatio']],

@@ -50,6 +50,11 @@ export interface Timing {
   readonly usesRange: boolean;
   /** `step()`, as a function or in a duration. */
   readonly usesStep: boolean;
+  /**
+   * An `@` in the parameter of an aggregation, `topk(scalar(a @ 5), b)`: Prometheus then computes the parameter as if time
+   * passed, from the start of the request on, so the value at one time hangs on where the request starts.
+   */
+  readonly atInParameter: boolean;
   /** `[1h:]`: the server's evaluation interval decides which samples count. */
   readonly subqueryWithoutStep: boolean;
   /** Which series come out hangs on more than their labels and samples. */
@@ -80,11 +85,13 @@ export function timing(expr: Expr, request: RequestTimes | null = null, lookback
     usesEnd: false,
     usesRange: false,
     usesStep: false,
+    atInParameter: false,
     subqueryWithoutStep: false,
     limitk: false,
     limitRatio: false,
     info: false,
   };
+  let inParameter = false;
   let overlooking = false;
   visit(expr, { anchor: 'time', from: 0, to: 0 });
   let back = 0;
@@ -128,15 +135,23 @@ export function timing(expr: Expr, request: RequestTimes | null = null, lookback
   }
 
   /**
-   * Prometheus (2.42 to 3.15 at least) overlooks `@ start()` and `@ end()` in the parameter of an aggregation
-   * (`preprocessExprHelper`), and others may not: both windows are told.
+   * Prometheus overlooks `@ start()` and `@ end()` in the parameter of an aggregation (`preprocessExprHelper` does not
+   * go there; seen in 2.42), others may not: both windows are told.
    */
   function parameter(param: Expr, place: Place): void {
+    if (inParameter) {
+      visit(param, place);
+      return;
+    }
+    inParameter = true;
     visit(param, place);
-    if (overlooking || !usesEdges(param)) return;
-    overlooking = true;
-    visit(param, place);
-    overlooking = false;
+    if (somewhere(param, (at) => at !== null)) seen.atInParameter = true;
+    if (somewhere(param, (at) => typeof at === 'string')) {
+      overlooking = true;
+      visit(param, place);
+      overlooking = false;
+    }
+    inParameter = false;
   }
 
   /** The window of a selector that is evaluated at `place` and reads `back` milliseconds. */
@@ -211,10 +226,10 @@ const durationOps = {
   '^': (lhs: number, rhs: number) => lhs ** rhs,
 } as const;
 
-/** Is there an `@ start()` or `@ end()` in it? */
-function usesEdges(expr: Expr): boolean {
-  if ((expr.kind === 'VectorSelector' || expr.kind === 'Subquery') && typeof expr.at === 'string') return true;
-  return children(expr).some(usesEdges);
+/** Does an `@` in it fulfil the condition? */
+function somewhere(expr: Expr, condition: (at: At | null) => boolean): boolean {
+  if ((expr.kind === 'VectorSelector' || expr.kind === 'Subquery') && condition(expr.at)) return true;
+  return children(expr).some((child) => somewhere(child, condition));
 }
 
 /** `info()` reads its series at the time of the first selector in its argument, whatever else stands there. */
