@@ -27,7 +27,7 @@ beforeAll(async () => {
           servers: [
             { name: 'closed', url: prometheus.url, environment_scope: 'production' },
             { name: 'open', url: prometheus.url, environment_scope: 'open', expose: ['targets', 'federate', 'status/tsdb'] },
-            { name: 'confined', url: prometheus.url, environment_scope: 'confined', enforce: { namespace: 'shop-prod' } },
+            { name: 'confined', url: prometheus.url, environment_scope: 'confined', enforce: { namespace: '{{kube_namespace}}' } },
           ],
         },
       ],
@@ -157,7 +157,7 @@ describe('a server that exposes more', () => {
 });
 
 describe('no answer at all', () => {
-  it('comes from a server with labels to enforce, while nothing enforces them', async () => {
+  it('comes from a server with a label to enforce that has no value here', async () => {
     for (const path of [
       'query?query=up',
       'labels',
