@@ -27,7 +27,8 @@ export function prepare(question: Question, binding: Binding, guard: Guard): str
   const numbers = readNumbers(question);
   substituteAll(question, binding, numbers);
   checkQueryBytes(single.get('query') ?? '', repeated.get('match[]') ?? [], limits);
-  if (numbers.start !== undefined && numbers.end !== undefined) checkRange(numbers.start, numbers.end, numbers.step, limits);
+  const { start, end, step } = numbers;
+  if (start !== undefined) checkRange(start, end ?? Date.now(), step, limits);
   if (endpoint.single.includes('timeout')) single.set('timeout', String(effectiveTimeout(numbers.timeout, limits) / 1000));
 
   const query = single.get('query');
