@@ -89,6 +89,7 @@ projects:
         enforce: { namespace: ['{{kube_namespace}}'] },
         limits: { timeout: 30_000, maxRange: 31 * 86_400_000 },
         expose: [],
+        verify: 'server',
         connection: {
           auth: { basic: { username: 'u', password: 'p' } },
           headers: { 'X-Scope-OrgID': '{{ci_project_namespace}}' },
