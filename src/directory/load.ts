@@ -2,12 +2,12 @@
 import type { Log } from '../ops/log.ts';
 import { latestSeq } from '../storage/changes.ts';
 import type { Keyring } from '../storage/crypto.ts';
-import { allEnvironments, environmentsByIds } from '../storage/environments.ts';
+import { environmentsAfter, environmentsByIds } from '../storage/environments.ts';
 import { allGroups, groupsByIds } from '../storage/groups.ts';
 import { allProjects, projectsByIds } from '../storage/projects.ts';
 import type { Row, Trx } from '../storage/schema.ts';
 import { allServers, serverFromRow, serversByIds } from '../storage/servers.ts';
-import { liveTokens, liveTokensByIds } from '../storage/tokens.ts';
+import { liveTokensAfter, liveTokensByIds } from '../storage/tokens.ts';
 import type { Level, Server } from './model.ts';
 import { Directory } from './snapshot.ts';
 
@@ -19,19 +19,39 @@ interface Rows {
   readonly tokens: Row<'tokens'>[];
 }
 
+/** Rows read at once where there may be very many: they need not all be in memory beside what is made of them. */
+const PAGE = 5_000;
+const NO_ROWS: Rows = { groups: [], projects: [], environments: [], servers: [], tokens: [] };
+
 /** A directory with everything in it, and the last change that it knows. */
 export async function loadDirectory(trx: Trx, keyring: Keyring, log: Log): Promise<{ directory: Directory; seq: number }> {
   const seq = await latestSeq(trx);
   const directory = new Directory();
-  const rows: Rows = {
-    groups: await allGroups(trx),
-    projects: await allProjects(trx),
-    environments: await allEnvironments(trx),
-    servers: await allServers(trx),
-    tokens: await liveTokens(trx),
-  };
-  put(directory, rows, keyring, log);
+  const add = (rows: Partial<Rows>) => put(directory, { ...NO_ROWS, ...rows }, keyring, log);
+  add({ groups: await allGroups(trx), projects: await allProjects(trx) });
+  await eachPage(
+    (after) => environmentsAfter(trx, after, PAGE),
+    (environments) => add({ environments }),
+  );
+  add({ servers: await allServers(trx) });
+  await eachPage(
+    (after) => liveTokensAfter(trx, after, PAGE),
+    (tokens) => add({ tokens }),
+  );
   return { directory, seq };
+}
+
+async function eachPage<T extends { id: number }>(
+  read: (after: number) => Promise<T[]>,
+  use: (rows: T[]) => void,
+): Promise<void> {
+  for (let after = 0; ; ) {
+    const rows = await read(after);
+    use(rows);
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < PAGE) return;
+    after = last.id;
+  }
 }
 
 /** Reads the rows that changed and patches the directory in one synchronous step. Ids that are gone are removed. */

@@ -11,6 +11,10 @@ import { chooseServer, type Resolution, resolveServer } from './resolve.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 type Owner = Mutable<Group> | Mutable<Project> | Mutable<Environment>;
+// The maps hold targets: one for each thing it speaks for, so that what is derived from it can be remembered by identity.
+type GroupTarget = { readonly level: 'group'; readonly group: Mutable<Group> };
+type ProjectTarget = { readonly level: 'project'; readonly project: Mutable<Project> };
+type EnvironmentTarget = { readonly level: 'environment'; readonly environment: Mutable<Environment> };
 
 const NONE: readonly Server[] = Object.freeze([]);
 
@@ -23,19 +27,18 @@ export interface OwnerIds {
 
 /** See the head of this file. `put…` and `remove…` take rows; a row refers only to rows that were put before it. */
 export class Directory {
-  readonly #groups = new Map<number, Mutable<Group>>();
-  readonly #projects = new Map<number, Mutable<Project>>();
-  readonly #environments = new Map<number, Mutable<Environment>>();
+  readonly #groups = new Map<number, GroupTarget>();
+  readonly #projects = new Map<number, ProjectTarget>();
+  readonly #environments = new Map<number, EnvironmentTarget>();
   readonly #servers = new Map<number, { server: Server; owner: Owner | null }>();
   readonly #tokens = new Map<number, Token>();
 
-  readonly #groupsByPath = new Map<string, Group>();
-  readonly #projectsByPath = new Map<string, Project>();
+  readonly #groupsByPath = new Map<string, GroupTarget>();
+  readonly #projectsByPath = new Map<string, ProjectTarget>();
   /** `acme/shop:production` by slug. Ids are looked up in `#environments`: a slug starts with a letter, an id never. */
-  readonly #environmentsBySlug = new Map<string, Environment>();
+  readonly #environmentsBySlug = new Map<string, EnvironmentTarget>();
   readonly #tokensByHash = new Map<string, Token>();
   #instanceServers: readonly Server[] = NONE;
-  #targets = new WeakMap<object, Target>();
   #generation = 0;
 
   /** Grows with every change to servers or the tree (not to tokens): what was derived from them before is stale. */
@@ -54,20 +57,16 @@ export class Directory {
   }
 
   group(path: string): Target | null {
-    const group = this.#groupsByPath.get(path);
-    return group === undefined ? null : this.#target(group, () => ({ level: 'group', group }));
+    return this.#groupsByPath.get(path) ?? null;
   }
 
   project(path: string): Target | null {
-    const project = this.#projectsByPath.get(path);
-    return project === undefined ? null : this.#target(project, () => ({ level: 'project', project }));
+    return this.#projectsByPath.get(path) ?? null;
   }
 
   /** By slug or id. */
   environment(projectPath: string, slugOrId: string): Target | null {
-    const environment =
-      this.#environmentsBySlug.get(`${projectPath}:${slugOrId}`) ?? this.#environmentById(projectPath, slugOrId);
-    return environment === null ? null : this.#target(environment, () => ({ level: 'environment', environment }));
+    return this.#environmentsBySlug.get(`${projectPath}:${slugOrId}`) ?? this.#environmentById(projectPath, slugOrId);
   }
 
   /** The token that has (or until lately had) this secret's hash; revoked ones are not in the snapshot. */
@@ -88,38 +87,40 @@ export class Directory {
   }
 
   putGroup(row: { id: number; path: string; parent_id: number | null }): void {
-    const parent = row.parent_id === null ? null : must(this.#groups.get(row.parent_id), 'group', row.parent_id);
+    const parent = row.parent_id === null ? null : this.#groupOf(row.parent_id);
     const known = this.#groups.get(row.id);
-    const group = known ?? { id: row.id, path: row.path, parent, servers: NONE };
-    if (known !== undefined) this.#groupsByPath.delete(known.path);
-    group.path = row.path;
-    group.parent = parent;
-    this.#groups.set(row.id, group);
-    this.#groupsByPath.set(row.path, group);
+    if (known !== undefined) this.#groupsByPath.delete(known.group.path);
+    const target = known ?? { level: 'group', group: { id: row.id, path: row.path, parent, servers: NONE } };
+    target.group.path = row.path;
+    target.group.parent = parent;
+    this.#groups.set(row.id, target);
+    this.#groupsByPath.set(row.path, target);
     this.#generation++;
   }
 
   putProject(row: { id: number; path: string; group_id: number }): void {
-    const group = must(this.#groups.get(row.group_id), 'group', row.group_id);
+    const group = this.#groupOf(row.group_id);
     const known = this.#projects.get(row.id);
-    const project = known ?? { id: row.id, path: row.path, group, servers: NONE };
+    const target = known ?? { level: 'project', project: { id: row.id, path: row.path, group, servers: NONE } };
+    const { project } = target;
     const before = project.path;
     project.path = row.path;
     project.group = group;
-    this.#projects.set(row.id, project);
-    if (known !== undefined && before !== row.path) this.#renameProject(project, before);
-    this.#projectsByPath.set(row.path, project);
+    this.#projects.set(row.id, target);
+    if (before !== row.path) this.#renameProject(project, before);
+    this.#projectsByPath.set(row.path, target);
     this.#generation++;
   }
 
   putEnvironment(row: { id: number; project_id: number; name: string; slug: string; kube_namespace: string }): void {
-    const project = must(this.#projects.get(row.project_id), 'project', row.project_id);
+    const project = this.#projectOf(row.project_id);
     const known = this.#environments.get(row.id);
-    if (known !== undefined) this.#environmentsBySlug.delete(`${known.project.path}:${known.slug}`);
+    if (known !== undefined) this.#environmentsBySlug.delete(slugKey(known.environment));
     const fields = { name: row.name, slug: row.slug, kubeNamespace: row.kube_namespace, project };
-    const environment = known === undefined ? { id: row.id, ...fields, servers: NONE } : Object.assign(known, fields);
-    this.#environments.set(row.id, environment);
-    this.#environmentsBySlug.set(`${project.path}:${row.slug}`, environment);
+    const target: EnvironmentTarget = known ?? { level: 'environment', environment: { id: row.id, ...fields, servers: NONE } };
+    Object.assign(target.environment, fields);
+    this.#environments.set(row.id, target);
+    this.#environmentsBySlug.set(slugKey(target.environment), target);
     this.#generation++;
   }
 
@@ -141,27 +142,27 @@ export class Directory {
   }
 
   removeGroup(id: number): void {
-    const group = this.#groups.get(id);
-    if (group === undefined) return;
+    const target = this.#groups.get(id);
+    if (target === undefined) return;
     this.#groups.delete(id);
-    if (this.#groupsByPath.get(group.path) === group) this.#groupsByPath.delete(group.path);
+    if (this.#groupsByPath.get(target.group.path) === target) this.#groupsByPath.delete(target.group.path);
     this.#generation++;
   }
 
   removeProject(id: number): void {
-    const project = this.#projects.get(id);
-    if (project === undefined) return;
+    const target = this.#projects.get(id);
+    if (target === undefined) return;
     this.#projects.delete(id);
-    if (this.#projectsByPath.get(project.path) === project) this.#projectsByPath.delete(project.path);
+    if (this.#projectsByPath.get(target.project.path) === target) this.#projectsByPath.delete(target.project.path);
     this.#generation++;
   }
 
   removeEnvironment(id: number): void {
-    const environment = this.#environments.get(id);
-    if (environment === undefined) return;
+    const target = this.#environments.get(id);
+    if (target === undefined) return;
     this.#environments.delete(id);
-    const key = `${environment.project.path}:${environment.slug}`;
-    if (this.#environmentsBySlug.get(key) === environment) this.#environmentsBySlug.delete(key);
+    const key = slugKey(target.environment);
+    if (this.#environmentsBySlug.get(key) === target) this.#environmentsBySlug.delete(key);
     this.#generation++;
   }
 
@@ -185,39 +186,32 @@ export class Directory {
     }
   }
 
-  #environmentById(projectPath: string, id: string): Environment | null {
+  #environmentById(projectPath: string, id: string): Target | null {
     if (!/^[1-9]\d{0,15}$/.test(id)) return null;
-    const environment = this.#environments.get(Number(id));
-    return environment !== undefined && environment.project.path === projectPath ? environment : null;
+    const target = this.#environments.get(Number(id));
+    return target !== undefined && target.environment.project.path === projectPath ? target : null;
   }
 
-  /** One target object for each thing it speaks for, so that what is derived from it can be remembered by identity. */
-  #target(of: object, make: () => Target): Target {
-    let target = this.#targets.get(of);
-    if (target === undefined) {
-      target = make();
-      this.#targets.set(of, target);
-    }
-    return target;
+  #groupOf(id: number): Mutable<Group> {
+    return must(this.#groups.get(id), 'group', id).group;
+  }
+
+  #projectOf(id: number): Mutable<Project> {
+    return must(this.#projects.get(id), 'project', id).project;
   }
 
   #tokenTarget({ group_id, project_id, environment_id }: OwnerIds): Target {
-    if (group_id !== null) {
-      const group = must(this.#groups.get(group_id), 'group', group_id);
-      return this.#target(group, () => ({ level: 'group', group }));
-    }
-    if (project_id !== null) {
-      const project = must(this.#projects.get(project_id), 'project', project_id);
-      return this.#target(project, () => ({ level: 'project', project }));
-    }
-    const environment = must(this.#environments.get(environment_id ?? 0), 'environment', environment_id ?? 0);
-    return this.#target(environment, () => ({ level: 'environment', environment }));
+    if (group_id !== null) return must(this.#groups.get(group_id), 'group', group_id);
+    if (project_id !== null) return must(this.#projects.get(project_id), 'project', project_id);
+    return must(this.#environments.get(environment_id ?? 0), 'environment', environment_id ?? 0);
   }
 
   #ownerOf({ group_id, project_id, environment_id }: OwnerIds): Owner | null {
-    if (group_id !== null) return must(this.#groups.get(group_id), 'group', group_id);
-    if (project_id !== null) return must(this.#projects.get(project_id), 'project', project_id);
-    return environment_id === null ? null : must(this.#environments.get(environment_id), 'environment', environment_id);
+    if (group_id !== null) return this.#groupOf(group_id);
+    if (project_id !== null) return this.#projectOf(project_id);
+    return environment_id === null
+      ? null
+      : must(this.#environments.get(environment_id), 'environment', environment_id).environment;
   }
 
   #serversOf(owner: Owner | null): readonly Server[] {
@@ -230,13 +224,17 @@ export class Directory {
   }
 
   #renameProject(project: Project, before: string): void {
-    if (this.#projectsByPath.get(before) === project) this.#projectsByPath.delete(before);
-    for (const environment of this.#environments.values()) {
-      if (environment.project !== project) continue;
-      this.#environmentsBySlug.delete(`${before}:${environment.slug}`);
-      this.#environmentsBySlug.set(`${project.path}:${environment.slug}`, environment);
+    if (this.#projectsByPath.get(before)?.project === project) this.#projectsByPath.delete(before);
+    for (const target of this.#environments.values()) {
+      if (target.environment.project !== project) continue;
+      this.#environmentsBySlug.delete(`${before}:${target.environment.slug}`);
+      this.#environmentsBySlug.set(slugKey(target.environment), target);
     }
   }
+}
+
+function slugKey({ project, slug }: Environment): string {
+  return `${project.path}:${slug}`;
 }
 
 function must<T>(value: T | undefined, what: string, id: number): T {

@@ -14,6 +14,8 @@ export interface Capabilities {
   readonly reading: 'parse_query' | 'format_query' | null;
   /** Whether the label endpoints hold to `match[]`. Old servers, and VictoriaMetrics on request, pass over it. */
   readonly confinesLabels: boolean;
+  /** Whether it confines by `extra_filters[]` whatever it is asked, so that it may be asked what only it can read. */
+  readonly confinesItself: boolean;
 }
 
 /** A label that no series has: what matches it is nothing. */
@@ -21,7 +23,12 @@ const NOTHING = '{__promgate_none__="none"}';
 
 export async function discover(ask: AskServer, binding: Binding): Promise<Capabilities> {
   const kind = binding.server.kind ?? kindOf(await dataOf(ask, binding, '/api/v1/status/buildinfo', ''));
-  return { kind, reading: await readingOf(ask, binding), confinesLabels: await confinesLabels(ask, binding) };
+  return {
+    kind,
+    reading: await readingOf(ask, binding),
+    confinesLabels: await confinesLabels(ask, binding),
+    confinesItself: kind === 'victoriametrics' && (await confinesItself(ask, binding)),
+  };
 }
 
 async function readingOf(ask: AskServer, binding: Binding): Promise<Capabilities['reading']> {
@@ -39,6 +46,22 @@ async function confinesLabels(ask: AskServer, binding: Binding): Promise<boolean
     if (!Array.isArray(data) || data.some((item) => item !== '__name__')) return false;
   }
   return true;
+}
+
+/**
+ * A server that confines by `extra_filters[]` reads them, so it takes a good one and refuses what is none. Prometheus passes
+ * over both, and may be declared, or by its build information look, as if it were VictoriaMetrics.
+ */
+async function confinesItself(ask: AskServer, binding: Binding): Promise<boolean> {
+  const statusWith = async (filter: string): Promise<number> => {
+    const { head } = await ask(binding, '/api/v1/query', `query=1&extra_filters%5B%5D=${encodeURIComponent(filter)}`);
+    return head.status;
+  };
+  if ((await statusWith(NOTHING)) !== 200) return false;
+  return await statusWith('{').then(
+    (status) => status === 400 || status === 422,
+    (error) => error instanceof PromgateError && error.code === 'bad_data',
+  );
 }
 
 /** `data` of a good answer, `null` for a refusal. Rejects where the server cannot be asked at all. */

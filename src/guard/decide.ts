@@ -97,7 +97,7 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
     } catch (error) {
       if (!(error instanceof PromqlError)) throw error;
       // MetricsQL is more than PromQL; VictoriaMetrics itself confines it by the `extra_filters[]` that go with it.
-      if ((await capabilities(binding)).kind === 'victoriametrics') return { text, expr: null };
+      if ((await capabilities(binding)).confinesItself) return { text, expr: null };
       throw new PromgateError('bad_data', `invalid parameter ${JSON.stringify(parameter)}: ${error.message}`, { cause: error });
     }
     const reason = unconfinable(expr);

@@ -36,6 +36,11 @@ export function allEnvironments(trx: Trx): Promise<Row<'environments'>[]> {
   return trx.selectFrom('environments').selectAll().orderBy('id').execute();
 }
 
+/** At most `limit` environments with ids after `id`, in the order of the ids. */
+export function environmentsAfter(trx: Trx, id: number, limit: number): Promise<Row<'environments'>[]> {
+  return trx.selectFrom('environments').selectAll().where('id', '>', id).orderBy('id').limit(limit).execute();
+}
+
 export function environmentsByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'environments'>[]> {
   return inChunks(ids, (chunk) => trx.selectFrom('environments').selectAll().where('id', 'in', chunk).execute());
 }

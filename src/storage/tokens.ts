@@ -95,12 +95,19 @@ export async function revokeToken(trx: Trx, id: number, at: number): Promise<boo
   return numUpdatedRows > 0n;
 }
 
-/** All tokens that are not revoked; expired ones are among them. */
-export function liveTokens(trx: Trx): Promise<Row<'tokens'>[]> {
-  return trx.selectFrom('tokens').selectAll().where('revoked_at', 'is', null).orderBy('id').execute();
+/** At most `limit` tokens that are not revoked, expired ones among them, with ids after `id`, in the order of the ids. */
+export function liveTokensAfter(trx: Trx, id: number, limit: number): Promise<Row<'tokens'>[]> {
+  return trx
+    .selectFrom('tokens')
+    .selectAll()
+    .where('id', '>', id)
+    .where('revoked_at', 'is', null)
+    .orderBy('id')
+    .limit(limit)
+    .execute();
 }
 
-/** As {@link liveTokens}: revoked ones are left out. */
+/** As {@link liveTokensAfter}: revoked ones are left out. */
 export function liveTokensByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'tokens'>[]> {
   return inChunks(ids, (chunk) =>
     trx.selectFrom('tokens').selectAll().where('id', 'in', chunk).where('revoked_at', 'is', null).execute(),
