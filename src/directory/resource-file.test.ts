@@ -90,6 +90,7 @@ projects:
         limits: { timeout: 30_000, maxRange: 31 * 86_400_000 },
         expose: [],
         verify: 'server',
+        verify: 'server',
         connection: {
           auth: { basic: { username: 'u', password: 'p' } },
           headers: { 'X-Scope-OrgID': '{{ci_project_namespace}}' },
@@ -114,6 +115,7 @@ projects:
       enforce: {},
       limits: {},
       expose: [],
+      verify: 'server',
       connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
     });
   });
