@@ -10,6 +10,7 @@ import { tempDir } from '../test/support/temp-dir.ts';
 import { captureAnswers } from './answers.ts';
 import { type Contender, serve, startBareProxy, startPromgate, startVmauth } from './contenders.ts';
 import { fillDirectory, writeScript } from './directory.ts';
+import { queries, startGuardBench } from './guard.ts';
 import { measure } from './load.ts';
 import { LOAD_CORE, startPinned } from './pin.ts';
 
@@ -93,6 +94,25 @@ async function directories(dir: string, upstream: string): Promise<void> {
   }
 }
 
+async function guard(dir: string, upstream: string): Promise<void> {
+  const { origin, open, confined, stop } = await startGuardBench(dir, upstream);
+  const rates: Record<'open' | 'confined', number[]> = { open: [], confined: [] };
+  for (const script of [open, confined]) await measure({ url: origin, script, seconds: WARM_UP });
+  for (let round = 0; round < ROUNDS; round++) {
+    rates.open.push(await measure({ url: origin, script: open, seconds: SECONDS }));
+    rates.confined.push(await measure({ url: origin, script: confined, seconds: SECONDS }));
+    say(`the guard, round ${round + 1}/${ROUNDS}`);
+  }
+  await stop();
+  print(`\n${queries.length} queries of dashboards in turn, ~1 KB answers\n`);
+  print('| server | requests/s, median | × without enforcement |');
+  print('|---|---|---|');
+  print(`| as it is | ${median(rates.open).toFixed(0)} | ${ratio(rates.open, rates.open)} |`);
+  print(
+    `| \`enforce\`, every query confined and verified | ${median(rates.confined).toFixed(0)} | ${ratio(rates.confined, rates.open)} |`,
+  );
+}
+
 const dir = await tempDir('bench');
 try {
   say('answers of a real Prometheus …');
@@ -115,6 +135,7 @@ try {
   );
   await passThrough(`Passed through, ${answers.small.length} bytes`, SMALL, contenders);
   await passThrough(`Passed through, ${answers.large.length} bytes`, LARGE, contenders);
+  await guard(dir.path, url);
   await directories(dir.path, url);
   for (const { stop } of contenders) await stop();
 } finally {

@@ -1,8 +1,8 @@
 /**
  * The server behind the proxies of the benchmark: gives back whole HTTP answers that a real Prometheus once gave, as fast
  * as Node can write bytes. A real one would be the slowest part of every row and make all proxies look alike.
- * Started as `node bench/upstream.ts PORT small-file large-file`; the answer is chosen by the path's first character
- * after `/api/v1/` … `query=large` gives the large one.
+ * `node bench/upstream.ts PORT SMALL LARGE`: `query=large` in the path gives the large answer, anything else the small
+ * one; `format_query` says that it reads a query as it was sent, so that confined servers can be measured, too.
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -14,13 +14,28 @@ const small = readFileSync(smallFile);
 const large = readFileSync(largeFile);
 const END = '\r\n\r\n';
 
+function json(status: string, body: object): string {
+  const text = JSON.stringify(body);
+  return `HTTP/1.1 ${status}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(text)}${END}${text}`;
+}
+
+function answer(head: string): Buffer | string {
+  const path = head.slice(head.indexOf(' ') + 1, head.indexOf(' HTTP/'));
+  if (path.startsWith('/api/v1/query')) return path.includes('query=large') ? large : small;
+  const url = new URL(path, 'http://bench');
+  if (url.pathname === '/api/v1/format_query') return json('200 OK', { status: 'success', data: url.searchParams.get('query') });
+  if (url.pathname === '/api/v1/status/buildinfo') return json('200 OK', { status: 'success', data: { goVersion: 'go1' } });
+  if (url.pathname.startsWith('/api/v1/label')) return json('200 OK', { status: 'success', data: [] });
+  return json('404 Not Found', { status: 'error', errorType: 'not_found', error: 'not found' });
+}
+
 createServer({ noDelay: true }, (socket) => {
   let rest = '';
   socket.on('error', () => socket.destroy());
   socket.on('data', (chunk) => {
     rest += chunk.toString('latin1');
     for (let end = rest.indexOf(END); end !== -1; end = rest.indexOf(END)) {
-      socket.write(rest.slice(0, end).includes('query=large') ? large : small);
+      socket.write(answer(rest.slice(0, end)));
       rest = rest.slice(end + END.length);
     }
   });

@@ -6,7 +6,8 @@ import { trackLastUsed } from './access/last-used.ts';
 import { networkMatcher } from './access/networks.ts';
 import type { Settings } from './config/settings.ts';
 import { watchDirectory } from './directory/watch.ts';
-import { type CorridorSettings, createCorridor } from './gateway/corridor.ts';
+import { createCorridor } from './gateway/corridor.ts';
+import type { GatewaySettings } from './gateway/entrance.ts';
 import { createGateway } from './gateway/listener.ts';
 import { followAnswers } from './gateway/running.ts';
 import { createGuard } from './guard/decide.ts';
@@ -66,7 +67,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     const metrics = createMetrics(manifest.version, () => watch.current());
     let stopping = false;
     let current = settings;
-    let corridorSettings = forCorridor(settings);
+    let gatewaySettings = forGateway(settings);
     const askServer = createAskServer(pools, (server, outcome, seconds) => metrics.upstream(server.name, outcome, seconds));
     const guard = createGuard({ ask: askServer, alarm: (reason) => metrics.rejection(reason) });
     const corridor = createCorridor({
@@ -77,7 +78,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       rates: createRates(),
       metrics,
       log,
-      settings: () => corridorSettings,
+      settings: () => gatewaySettings,
       tokenUsed: (token, now) => lastUsed.note(token.id, now),
       stopping: () => stopping,
     });
@@ -100,7 +101,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       reload(next) {
         for (const key of needRestart(current, next)) log.warn('a changed setting needs a restart', { key });
         current = next;
-        corridorSettings = forCorridor(next);
+        gatewaySettings = forGateway(next);
         log.setLevel(next.logLevel);
         log.info('settings reloaded');
       },
@@ -126,7 +127,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
   }
 }
 
-function forCorridor(settings: Settings): CorridorSettings {
+function forGateway(settings: Settings): GatewaySettings {
   return {
     basePath: new URL(settings.externalUrl).pathname.replace(/\/$/, ''),
     limits: settings.limits,

@@ -1,7 +1,7 @@
 /**
  * The catalogue of errors. An error is a value: a code with its HTTP status and Prometheus `errorType`, one text for
  * the user (never an upstream URL, a credential or another tenant's name) and one for the operator's log.
- * `gateway/envelope.ts` turns it into Prometheus' envelope, the command line prints `message`.
+ * `gateway/envelope.ts` turns it into Prometheus' envelope, `api/problem.ts` into a problem document, the command line prints `message`.
  * Source: contract §6; the error types are those of Prometheus' `web/api/v1/api.go` where it has one.
  */
 export const errorCatalogue = {
@@ -11,6 +11,7 @@ export const errorCatalogue = {
   method_not_allowed: { status: 405, errorType: 'method_not_allowed' },
   request_timeout: { status: 408, errorType: 'timeout' },
   too_large: { status: 413, errorType: 'too_large_entry' },
+  unsupported_media_type: { status: 415, errorType: 'bad_data' },
   limit: { status: 422, errorType: 'execution' },
   too_many_requests: { status: 429, errorType: 'too_many_requests' },
   headers_too_large: { status: 431, errorType: 'bad_data' },

@@ -21,13 +21,8 @@ export async function loadSnapshot(settings: Settings): Promise<Directory> {
 
 /** An environment (`acme/shop:production`, by name or slug), a project or a group. Throws where there is none. */
 export async function targetNamed(directory: Directory, name: string): Promise<Target> {
-  const { parseDirectoryName } = await import('../directory/paths.ts');
-  const { environmentSlug } = await import('../directory/slug.ts');
-  const { path, environment } = parseDirectoryName(name);
-  const target =
-    environment === null
-      ? (directory.project(path) ?? directory.group(path))
-      : (directory.environment(path, environmentSlug(environment)) ?? directory.environment(path, environment));
+  const { namedTarget } = await import('../directory/named.ts');
+  const target = namedTarget(directory, name);
   if (target !== null) return target;
-  throw new Error(environment === null ? `There is no project or group ${path}.` : `There is no environment ${name}.`);
+  throw new Error(name.includes(':') ? `There is no environment ${name}.` : `There is no project or group ${name}.`);
 }

@@ -90,7 +90,6 @@ projects:
         limits: { timeout: 30_000, maxRange: 31 * 86_400_000 },
         expose: [],
         verify: 'server',
-        verify: 'server',
         connection: {
           auth: { basic: { username: 'u', password: 'p' } },
           headers: { 'X-Scope-OrgID': '{{ci_project_namespace}}' },

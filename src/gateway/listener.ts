@@ -6,7 +6,8 @@ import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { PromgateError } from '../errors.ts';
-import { type Corridor, notFound } from './corridor.ts';
+import type { Corridor } from './corridor.ts';
+import { notFound } from './entrance.ts';
 import { errorBody, sendError } from './envelope.ts';
 
 /** Long GET URLs and Grafana's headers. */

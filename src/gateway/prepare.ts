@@ -5,8 +5,8 @@
 import { PromgateError } from '../errors.ts';
 import { scopeSelector } from '../guard/confine.ts';
 import type { Decision, Guard } from '../guard/decide.ts';
-import { checkDepth, checkQueryBytes, checkRange, checkReach, type Limits } from '../guard/limits.ts';
-import { rangeVariable, substitute } from '../guard/variables.ts';
+import { checkDepth, checkQueryBytes, checkRange, checkReach, type Limits, type ReachTimes } from '../guard/limits.ts';
+import { rangeVariable, substitute, type Variables } from '../guard/variables.ts';
 import { print } from '../promql/print.ts';
 import type { Binding } from '../upstream/binding.ts';
 import type { Question } from './question.ts';
@@ -67,19 +67,27 @@ async function prepareSelectors(question: Question, binding: Binding, guard: Gua
 
 function checkContent(expr: Exclude<Decision['expr'], null>, numbers: Numbers, limits: Limits): void {
   checkDepth(expr, limits);
-  if (limits.maxRange === 0) return;
-  const time = numbers.time ?? Date.now();
-  const times = { start: numbers.start ?? time, end: numbers.end ?? time, step: numbers.step ?? 0 };
-  const lookback = numbers.lookback_delta === undefined ? {} : { lookbackDelta: numbers.lookback_delta };
-  checkReach(expr, { ...times, ...lookback }, limits);
+  if (limits.maxRange > 0) checkReach(expr, timesOf(numbers), limits);
 }
 
-function substituteAll({ single, repeated, variables }: Question, binding: Binding, { start, end }: Numbers): void {
+/** The times at which a query is evaluated; without any, now. */
+export function timesOf(numbers: Numbers): ReachTimes {
+  const time = numbers.time ?? Date.now();
+  const times = { start: numbers.start ?? time, end: numbers.end ?? time, step: numbers.step ?? 0 };
+  return numbers.lookback_delta === undefined ? times : { ...times, lookbackDelta: numbers.lookback_delta };
+}
+
+/** The values of the variables in a question, with the predefined ones of what it is asked for. */
+export function variablesOf({ variables }: Question, predefined: Variables['predefined'], { start, end }: Numbers): Variables {
+  return { predefined, own: variables, range: start === undefined || end === undefined ? null : rangeVariable(start, end) };
+}
+
+function substituteAll(question: Question, binding: Binding, numbers: Numbers): void {
+  const { single, repeated } = question;
   const query = single.get('query');
   const selectors = repeated.get('match[]');
   if (query?.includes('{{') !== true && selectors?.some((selector) => selector.includes('{{')) !== true) return;
-  const range = start === undefined || end === undefined ? null : rangeVariable(start, end);
-  const values = { predefined: binding.variables, own: variables, range };
+  const values = variablesOf(question, binding.variables, numbers);
   if (query !== undefined) single.set('query', substitute(query, values));
   if (selectors !== undefined) {
     repeated.set(
@@ -96,7 +104,7 @@ function effectiveTimeout(asked: number | undefined, limits: Limits): number {
 type Numbers = Partial<Record<(typeof TIMES)[number] | (typeof DURATIONS)[number], number>>;
 
 /** Milliseconds of all times and durations. The error texts are like Prometheus' own. */
-function readNumbers({ single }: Question): Numbers {
+export function readNumbers({ single }: Question): Numbers {
   const numbers: Numbers = {};
   for (const name of TIMES) {
     const text = single.get(name);

@@ -63,23 +63,22 @@ export function endVisit(
   log.request(() => describe(visit, status ?? CLIENT_LEFT, elapsed), error);
 }
 
-/**
- * Ends a visit with an error answer. What is no error of the catalogue is a mistake of ours: the client learns the request
- * id, the log the rest.
- */
+/** Ends a visit with an error answer. */
 export function refuse(visit: Visit, thrown: unknown, parts: { metrics: Metrics; log: Log }): void {
   if (visit.over) return;
   if (visit.response.destroyed) {
     endVisit(visit, null, null, parts);
     return;
   }
-  const error = thrown instanceof PromgateError ? thrown : internal(visit, thrown);
+  const error = errorOf(visit, thrown);
   if (visit.token !== null && error.status < 500) parts.metrics.rejection(error.code);
   sendError(visit.response, error, visit.headers);
   endVisit(visit, error.status, error, parts);
 }
 
-function internal(visit: Visit, thrown: unknown): PromgateError {
+/** What is no error of the catalogue is a mistake of ours: the client learns the request id, the log the rest. */
+export function errorOf(visit: Visit, thrown: unknown): PromgateError {
+  if (thrown instanceof PromgateError) return thrown;
   // A client that goes away while it sends its body ends the stream with an error of its own.
   if (visit.request.destroyed && !visit.request.complete) return new PromgateError('bad_data', 'the request ended early');
   return new PromgateError('internal', `internal error; the log has it under request id ${visit.id}`, {

@@ -15,6 +15,7 @@ import type { AskServer } from '../upstream/collect.ts';
 import { isObject, parseJson } from '../upstream/json.ts';
 import { type Capabilities, discover } from './capabilities.ts';
 import { confine, isBareSelector, selectorsOf, unconfinable } from './confine.ts';
+import { checkDepth } from './limits.ts';
 import type { Scope } from './scope.ts';
 import { isConfined, readingOfText, readingOfTree } from './verify.ts';
 
@@ -26,6 +27,8 @@ export interface Decision {
   readonly text: string;
   /** The query as we read it, before confinement; `null` where only the server can read it. */
   readonly expr: Expr | null;
+  /** Whose reading of the confined query was looked at last: the server's, or our own; `null`: it was not rewritten. */
+  readonly verifiedBy: 'parse_query' | 'format_query' | 'local' | null;
 }
 
 export interface Guard {
@@ -76,7 +79,7 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
     if (before !== undefined) return before;
     const { scope } = binding;
     if (scope === null) {
-      const decision = { text, expr: tryParse(text) };
+      const decision = { text, expr: tryParse(text), verifiedBy: null };
       remembered.set(key, decision);
       return decision;
     }
@@ -97,17 +100,18 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
     } catch (error) {
       if (!(error instanceof PromqlError)) throw error;
       // MetricsQL is more than PromQL; VictoriaMetrics itself confines it by the `extra_filters[]` that go with it.
-      if ((await capabilities(binding)).confinesItself) return { text, expr: null };
+      if ((await capabilities(binding)).confinesItself) return { text, expr: null, verifiedBy: null };
       throw new PromgateError('bad_data', `invalid parameter ${JSON.stringify(parameter)}: ${error.message}`, { cause: error });
     }
     const reason = unconfinable(expr);
     if (reason !== null) throw new PromgateError('limit', reason);
+    checkDepth(expr, binding.limits);
     const confined = print(confine(expr, scope));
     const selectors = selectorsOf(expr).length;
     if (!isConfined(readingOfText(confined), scope, selectors)) throw unverified(binding);
     const reading = binding.server.verify === 'server' ? (await capabilities(binding)).reading : null;
     if (reading !== null && !(await serverAgrees(binding, scope, confined, selectors, reading))) throw unverified(binding);
-    return { text: confined, expr };
+    return { text: confined, expr, verifiedBy: reading ?? 'local' };
   }
 
   async function serverAgrees(
@@ -137,8 +141,8 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
   return { decide, capabilities };
 }
 
-/** Throws PromqlError. */
-function read(text: string, form: Form): Expr {
+/** A query or selector, its form and types checked. Throws PromqlError. */
+export function read(text: string, form: Form): Expr {
   const expr = parse(text);
   check(expr, text);
   if (form === 'selector' && !isBareSelector(expr)) {

@@ -26,8 +26,7 @@ const PROMETHEUS_MAX_POINTS = 11_000;
 
 /** Throws `limit` where the query, or all `match[]` together, are longer than `maxQueryBytes`. */
 export function checkQueryBytes(query: string, selectors: readonly string[], limits: Limits): void {
-  let bytes = Buffer.byteLength(query);
-  for (const selector of selectors) bytes += Buffer.byteLength(selector);
+  const bytes = selectors.reduce((sum, selector) => sum + Buffer.byteLength(selector), Buffer.byteLength(query));
   if (bytes > limits.maxQueryBytes) {
     throw new PromgateError(
       'limit',
@@ -55,8 +54,8 @@ export function checkRange(start: number, end: number, step: number | undefined,
   const range = end - start;
   if (!(range >= 0)) return;
   checkSpan(range, 'the request spans', limits);
-  if (step === undefined || !(step > 0)) return;
-  const points = Math.floor(range / step);
+  const points = pointsOf(start, end, step);
+  if (points === null) return;
   if (points > limits.maxPoints && limits.maxPoints < PROMETHEUS_MAX_POINTS) {
     throw new PromgateError(
       'limit',
@@ -71,18 +70,29 @@ export function checkRange(start: number, end: number, step: number | undefined,
   }
 }
 
+/** Steps of a range query after its first; `null` where it is none, or no range at all. Times in milliseconds. */
+export function pointsOf(start: number, end: number, step: number | undefined): number | null {
+  return end >= start && step !== undefined && step > 0 ? Math.floor((end - start) / step) : null;
+}
+
 /**
  * Checks `maxRange` against all the time that a query touches: from its first evaluation or sample, whichever is earlier,
  * to its last. Ranges, offsets, subqueries and `@` count; of an instant query they alone. The look-back of instant
  * selectors counts only where the request sets it (`lookbackDelta`, milliseconds): else a query over exactly
  * `maxRange` would be refused for something that nobody wrote. Throws `limit`.
  */
-export function checkReach(query: Expr, times: RequestTimes & { readonly lookbackDelta?: number }, limits: Limits): void {
+export function checkReach(query: Expr, times: ReachTimes, limits: Limits): void {
   if (limits.maxRange === 0) return;
+  checkSpan(reachOf(query, times), 'with its ranges, offsets and subqueries the query spans', limits);
+}
+
+export type ReachTimes = RequestTimes & { readonly lookbackDelta?: number };
+
+/** What `maxRange` limits: the milliseconds of all the time that a query touches; Infinity where it is all of time. */
+export function reachOf(query: Expr, times: ReachTimes): number {
   const reach = extent(timing(query, times, Math.max(0, times.lookbackDelta ?? 0)), times);
-  if (reach === null) return;
-  const span = Math.max(reach.to, times.end) - Math.min(reach.from, times.start);
-  checkSpan(span, 'with its ranges, offsets and subqueries the query spans', limits);
+  if (reach === null) return times.end - times.start;
+  return Math.max(reach.to, times.end) - Math.min(reach.from, times.start);
 }
 
 /** Times in seconds with decimals are no whole milliseconds once they are computed with. */

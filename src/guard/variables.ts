@@ -49,6 +49,11 @@ export interface Variables {
   readonly range: string | null;
 }
 
+/** Whether a request cannot set it. */
+export function isPredefined(name: string): boolean {
+  return predefinedNames.has(name);
+}
+
 function lookUp(variables: Variables, name: string): string | undefined {
   if (name === '__range') return variables.range ?? undefined;
   if (predefinedNames.has(name)) return variables.predefined.get(name);
@@ -59,9 +64,13 @@ const NAME = /\{\{\s*(\w+)\s*\}\}/y;
 
 /**
  * Replaces each known `{{name}}`, spaces inside the braces allowed, once (a value is not looked at again). Unknown names
- * stay as written. Throws `bad_data` where a value holds a back-quote inside a back-quoted literal, which has no escapes.
+ * stay as written. `found` hears of each `{{name}}`, known or not. Throws `bad_data` where a value holds a back-quote inside a back-quoted literal, which has no escapes.
  */
-export function substitute(text: string, variables: Variables): string {
+export function substitute(
+  text: string,
+  variables: Variables,
+  found?: (name: string, value: string | undefined) => void,
+): string {
   if (!text.includes('{{')) return text;
   let out = '';
   let quote = '';
@@ -72,6 +81,7 @@ export function substitute(text: string, variables: Variables): string {
       NAME.lastIndex = at;
       const match = NAME.exec(text);
       const value = match === null ? undefined : lookUp(variables, match[1] as string);
+      if (match !== null) found?.(match[1] as string, value);
       if (match !== null && value !== undefined) {
         out += quote === '' ? value : escapeFor(quote, value, match[1] as string);
         at += match[0].length;
