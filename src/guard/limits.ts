@@ -83,15 +83,16 @@ export function pointsOf(start: number, end: number, step: number | undefined): 
  */
 export function checkReach(query: Expr, times: ReachTimes, limits: Limits): void {
   if (limits.maxRange === 0) return;
-  checkSpan(reachOf(query, times), 'with its ranges, offsets and subqueries the query spans', limits);
+  const span = reachOf(query, times);
+  if (span !== null) checkSpan(span, 'with its ranges, offsets and subqueries the query spans', limits);
 }
 
 export type ReachTimes = RequestTimes & { readonly lookbackDelta?: number };
 
-/** What `maxRange` limits: the milliseconds of all the time that a query touches; Infinity where it is all of time. */
-export function reachOf(query: Expr, times: ReachTimes): number {
+/** Milliseconds of all the time that a query touches, Infinity where that is all of time; `null` where it reads no series. */
+export function reachOf(query: Expr, times: ReachTimes): number | null {
   const reach = extent(timing(query, times, Math.max(0, times.lookbackDelta ?? 0)), times);
-  if (reach === null) return times.end - times.start;
+  if (reach === null) return null;
   return Math.max(reach.to, times.end) - Math.min(reach.from, times.start);
 }
 
