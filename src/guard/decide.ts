@@ -13,7 +13,7 @@ import { print } from '../promql/print.ts';
 import type { Binding } from '../upstream/binding.ts';
 import type { AskServer } from '../upstream/collect.ts';
 import { isObject, parseJson } from '../upstream/json.ts';
-import { type Capabilities, discover } from './capabilities.ts';
+import { type Capabilities, discover, serverFailed } from './capabilities.ts';
 import { confine, isBareSelector, selectorsOf, unconfinable } from './confine.ts';
 import { checkDepth } from './limits.ts';
 import type { Scope } from './scope.ts';
@@ -67,7 +67,7 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
     const asking = discover(ask, binding);
     known.set(server, asking);
     asking.then(
-      (found) => known.set(server, found),
+      (found) => (found.shown ? known.set(server, found) : known.delete(server)),
       () => known.delete(server),
     );
     return asking;
@@ -123,10 +123,10 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
   ): Promise<boolean> {
     const { head, body } = await ask(binding, `/api/v1/${reading}`, `query=${encodeURIComponent(confined)}`);
     const answer = parseJson(body);
-    if (!isObject(answer)) return false;
-    if (head.status === 400 && typeof answer.error === 'string') throw new PromgateError('bad_data', answer.error);
-    if (head.status !== 200) return false;
-    const { data } = answer;
+    if (head.status === 400 && isObject(answer) && typeof answer.error === 'string')
+      throw new PromgateError('bad_data', answer.error);
+    if (head.status !== 200) throw serverFailed(binding, head.status);
+    const data = isObject(answer) ? answer.data : null;
     const found = reading === 'parse_query' ? readingOfTree(data) : typeof data === 'string' ? tryReading(data) : null;
     return found !== null && isConfined(found, scope, selectors);
   }

@@ -59,12 +59,17 @@ export function bind(target: Target, server: Server, instanceLimits: Limits & Ra
     basePath: new URL(server.url).pathname.replace(/\/$/, ''),
     headers,
     fixedParams,
-    fixedText: Array.from(fixedParams, ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&'),
+    fixedText: encodeFixed(fixedParams),
     limits: { ...instanceLimits, ...server.limits },
     variables,
     scope,
     scopeKey: JSON.stringify(scope),
   };
+}
+
+/** Fixed parameters as urlencoded text. */
+export function encodeFixed(fixedParams: ReadonlyMap<string, string>): string {
+  return Array.from(fixedParams, ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&');
 }
 
 /**
