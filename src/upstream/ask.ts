@@ -7,7 +7,7 @@ import type { Dispatcher, Pool } from 'undici';
 import type { Server } from '../directory/model.ts';
 import { PromgateError } from '../errors.ts';
 import { checkHead, type Head, readHead } from './head.ts';
-import { upstreamError } from './trouble.ts';
+import { answerTooLarge, upstreamError } from './trouble.ts';
 
 export interface Request {
   readonly method: 'GET' | 'POST';
@@ -159,12 +159,4 @@ class Exchange implements Dispatcher.DispatchHandler, Asking {
     clearTimeout(this.#deadline);
     this.#onDone(outcome);
   }
-}
-
-/** The answer is larger than the limit. */
-export function answerTooLarge(server: Server, limit: number): PromgateError {
-  return new PromgateError(
-    'too_large',
-    `limit max_response exceeded: the answer of server ${JSON.stringify(server.name)} has more than ${limit} bytes`,
-  );
 }

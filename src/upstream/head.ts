@@ -1,7 +1,8 @@
 /** The head of a server's answer: what is kept of it, and what makes it no answer of a Prometheus. */
 import type { Server } from '../directory/model.ts';
 import { PromgateError } from '../errors.ts';
-import { answerTooLarge, type Request } from './ask.ts';
+import type { Request } from './ask.ts';
+import { answerTooLarge } from './trouble.ts';
 
 export interface Head {
   readonly status: number;

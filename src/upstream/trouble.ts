@@ -43,3 +43,11 @@ function tlsReason(code: string): string | null {
     code.startsWith('ERR_TLS_CERT') || code.startsWith('CERT_') || code.includes('_CERT') || code.startsWith('UNABLE_TO_');
   return certificate ? `cannot be reached: its TLS certificate is not accepted (${code})` : null;
 }
+
+/** The answer is larger than the limit. */
+export function answerTooLarge(server: Server, limit: number): PromgateError {
+  return new PromgateError(
+    'too_large',
+    `limit max_response exceeded: the answer of server ${JSON.stringify(server.name)} has more than ${limit} bytes`,
+  );
+}
