@@ -126,7 +126,10 @@ function readMultipart(request: IncomingMessage): Promise<Pair[]> {
     request.once('close', () => {
       if (!request.complete) fail(new PromgateError('bad_data', 'the request body ended early'));
     });
-    form.on('field', (name: string, value: string) => pairs.push([name, value]));
+    // Go passes over a part without a name; busboy gives it none.
+    form.on('field', (name: string | undefined, value: string) => {
+      if (name !== undefined) pairs.push([name, value]);
+    });
     form.on('file', (_name, stream) => stream.resume());
     form.on('fieldsLimit', () => fail(tooManyPairs()));
     form.on('partsLimit', () => fail(tooManyPairs()));

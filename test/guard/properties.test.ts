@@ -1,0 +1,86 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { arbitraryExpr } from '../../src/promql/arbitrary.ts';
+import type { Expr } from '../../src/promql/ast.ts';
+import { print } from '../../src/promql/print.ts';
+import { children } from '../../src/promql/walk.ts';
+import { ask, type Params } from '../support/ask.ts';
+import { comparable, expectConfined, expectNoTrace, type GuardRig, startGuardRig } from '../support/guard-rig.ts';
+import { own } from '../support/tenants.ts';
+import { around, at } from './attempt.ts';
+import { realisticQuery } from './realistic.ts';
+
+let rig: GuardRig;
+beforeAll(async () => {
+  rig = await startGuardRig();
+});
+afterAll(() => rig?.close());
+
+const matcher = `${own.label}="${own.value}"`;
+
+/** A Prometheus dies of subqueries with millions of steps. */
+function isBearable(expr: Expr): boolean {
+  const steps = (node: Expr): number => {
+    const most = Math.max(1, ...children(node).map(steps));
+    if (node.kind !== 'Subquery' || typeof node.range !== 'number') return most;
+    return (most * node.range) / (typeof node.step === 'number' ? node.step : 60_000);
+  };
+  return steps(expr) < 10_000;
+}
+
+/** `absent` names labels after matchers, so the one that is added shows. */
+const showsMatchers = /\babsent/;
+
+async function confined(path: string, query: string, params: Params): Promise<unknown> {
+  const reply = await rig.send('prometheus', path, params, 'POST');
+  expectNoTrace(reply, query, false);
+  const seen = await expectConfined(rig, rig.recorders.prometheus.take());
+  expect(seen).toBeGreaterThan(0);
+  return comparable(reply);
+}
+
+describe('any query about the data', () => {
+  it.each([
+    ['/api/v1/query', at],
+    ['/api/v1/query_range', around],
+  ] as const)(
+    '%s: is answered as with the matcher added by hand, and as by a server with a’s data alone',
+    async (path, params) => {
+      let told = 0;
+      await fc.assert(
+        fc.asyncProperty(realisticQuery(matcher), async ({ plain, byHand }) => {
+          const answer = await confined(path, plain, params(plain));
+          const direct = await ask(`${rig.prometheus.prometheus.url}${path}`, { method: 'POST', params: params(byHand) });
+          // With two matchers of one label it depends on their order, which is ours, whether `absent` shows the label.
+          if (!showsMatchers.test(plain) || !/namespace[=!]/.test(plain)) expect(answer).toEqual(comparable(direct));
+          if (!showsMatchers.test(plain)) expect(answer).toEqual(comparable(await rig.alone('prometheus', path, params(plain))));
+          if (JSON.stringify(answer).includes('metric')) told += 1;
+        }),
+        { numRuns: 200 },
+      );
+      // Or the queries would be about nothing.
+      expect(told).toBeGreaterThan(40);
+    },
+  );
+});
+
+describe('any query at all', () => {
+  it('is sent confined or not at all, and the answer has no trace of others', async () => {
+    await anyQuery(true);
+  });
+  it('with syntax that this server is too old for is refused, and nothing is sent that it would read otherwise', async () => {
+    await anyQuery(false);
+  });
+  async function anyQuery(classic: boolean): Promise<void> {
+    await fc.assert(
+      fc.asyncProperty(arbitraryExpr({ classic }).filter(isBearable), async (expr) => {
+        const query = print(expr);
+        const reply = await rig.send('prometheus', '/api/v1/query', [...at(query), ['timeout', '100ms']], 'POST');
+        expectNoTrace(reply, query, false);
+        expect([200, 400, 422, 503]).toContain(reply.status);
+        await expectConfined(rig, rig.recorders.prometheus.take());
+      }),
+      { numRuns: 150 },
+    );
+  }
+});
