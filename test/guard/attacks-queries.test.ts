@@ -1,16 +1,20 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ask } from '../support/ask.ts';
+import { ask, type Params } from '../support/ask.ts';
 import { expectNoTrace, type GuardRig, type SharedServer, startGuardRig } from '../support/guard-rig.ts';
 import { leaks } from '../support/tenants.ts';
 import { around, at, attempt } from './attempt.ts';
 
-/** Attacks through the text of a query, each by GET, urlencoded and multipart POST, with the token of tenant a. */
+/** Attacks through the text of a query or selector, each by GET, urlencoded and multipart POST, with the token of tenant a. */
 let rig: GuardRig;
 beforeAll(async () => {
   rig = await startGuardRig();
 });
 afterAll(() => rig?.close());
 
+const window: Params = [
+  ['start', '1748767800'],
+  ['end', '1748768400'],
+];
 const servers: SharedServer[] = ['prometheus', 'victoria'];
 
 /** For both servers: the answer is that of a server with a's data alone, for an instant and for a range. */
@@ -212,6 +216,93 @@ describe('attack 8: labels that are made, not had', () => {
     'up and on () label_replace(secret_b_total, "namespace", "shop-prod", "", "")',
     'up unless on () secret_b_total',
   ]);
+});
+
+describe('attack 9: selectors that are missing, empty or none', () => {
+  const bare = [
+    'up',
+    'secret_b_total',
+    '{namespace="secret-b"}',
+    'up{namespace!="shop-prod"}',
+    '{__name__=~".+"}',
+    '{__name__=~"up|secret_b_total",namespace=~".*"}',
+  ];
+  const others = [
+    [
+      '',
+      ' ',
+      '{}',
+      '{namespace=~".*"}',
+      '{namespace=""}',
+      '{job=~"|x"}',
+      'up or secret_b_total',
+      'rate(up[5m])',
+      'up[5m]',
+      '(up)',
+      'sum(up)',
+    ],
+    [
+      '1',
+      '"up"',
+      'up offset 5m',
+      'up @ 0',
+      'up @ start()',
+      '-up',
+      'up,secret_b_total',
+      'up}',
+      'up{',
+      'up{}{}',
+      'up[5m:1m]',
+      'time()',
+    ],
+  ].flat();
+  const endpoints = ['/api/v1/series', '/api/v1/labels', '/api/v1/label/namespace/values', '/api/v1/label/__name__/values'];
+
+  describe.each(servers)('%s', (server) => {
+    it.each(endpoints)('%s shows what a has alone', async (path) => {
+      for (const selector of bare) await attempt(rig, server, path, [['match[]', selector], ...window]);
+      await attempt(rig, server, path, [['match[]', 'up'], ['match[]', 'secret_b_total'], ...window]);
+    });
+    it.each([
+      '/api/v1/labels',
+      '/api/v1/label/namespace/values',
+      '/api/v1/label/__name__/values',
+      '/api/v1/label/secretb_zone/values',
+    ])('%s without a selector too', async (path) => {
+      await attempt(rig, server, path, window);
+      await attempt(rig, server, path, [['match[]', 'up'], ...window.map(([name]): [string, string] => [name, '1748768400'])]);
+      await attempt(rig, server, path, [['limit', '1000']], { asAlone: false });
+    });
+  });
+  it.each(endpoints)('%s takes nothing but bare selectors, of which none matches everything', async (path) => {
+    for (const selector of others) {
+      const params: Params = [['match[]', selector], ...window];
+      expect({ selector, ...(await attempt(rig, 'prometheus', path, params)) }).toMatchObject({ selector, status: 400 });
+      await attempt(rig, 'prometheus', path, [['match[]', 'up'], ...params]);
+      await attempt(rig, 'victoria', path, params, { asAlone: false });
+    }
+  });
+  it('series without a selector is refused, as by Prometheus', async () => {
+    for (const server of servers) {
+      expect(await attempt(rig, server, '/api/v1/series', window, { asAlone: false })).toMatchObject({ status: 400 });
+    }
+    expect(rig.recorders.prometheus.take()).toEqual([]);
+  });
+  it.each(['U__namespace', 'U__secretb__zone', 'secretb_zone', 'U__', 'U___', 'namespace%20', 'NAMESPACE'])(
+    'values of the label %s',
+    async (label) => {
+      const path = `/api/v1/label/${label}/values`;
+      await attempt(rig, 'prometheus', path, window);
+      await attempt(rig, 'victoria', path, window, { asAlone: false });
+    },
+  );
+  it('federation is closed, with selectors and without', async () => {
+    for (const server of servers) {
+      const reply = await attempt(rig, server, '/federate', [['match[]', '{__name__=~".+"}']], { asAlone: false });
+      expect(reply.status).toBe(404);
+      expect(rig.recorders[server].take()).toEqual([]);
+    }
+  });
 });
 
 describe('attack 13: selectors that match everything but for what is added', () => {

@@ -15,9 +15,9 @@ import {
 } from '../support/guard-rig.ts';
 import { requestText, sendRaw } from '../support/raw.ts';
 import { foreignNamespace, leaks } from '../support/tenants.ts';
-import { asked, at, attempt, expectExtraFilters } from './attempt.ts';
+import { asked, at, expectExtraFilters } from './attempt.ts';
 
-/** Attacks through everything of a request but the query's text. */
+/** Attacks through everything of a request but the text of a query or selector. */
 let rig: GuardRig;
 beforeAll(async () => {
   rig = await startGuardRig();
@@ -105,93 +105,6 @@ describe('attack 4: one parameter that several programs read differently', () =>
     expect(await post(path, [urlencoded], 'match[]={job="secretb"}&match=secret_b_total&match%5B%5D=%7Bjob%3D%22x%22%7D')).toBe(
       200,
     );
-  });
-});
-
-describe('attack 9: selectors that are missing, empty or none', () => {
-  const bare = [
-    'up',
-    'secret_b_total',
-    '{namespace="secret-b"}',
-    'up{namespace!="shop-prod"}',
-    '{__name__=~".+"}',
-    '{__name__=~"up|secret_b_total",namespace=~".*"}',
-  ];
-  const others = [
-    [
-      '',
-      ' ',
-      '{}',
-      '{namespace=~".*"}',
-      '{namespace=""}',
-      '{job=~"|x"}',
-      'up or secret_b_total',
-      'rate(up[5m])',
-      'up[5m]',
-      '(up)',
-      'sum(up)',
-    ],
-    [
-      '1',
-      '"up"',
-      'up offset 5m',
-      'up @ 0',
-      'up @ start()',
-      '-up',
-      'up,secret_b_total',
-      'up}',
-      'up{',
-      'up{}{}',
-      'up[5m:1m]',
-      'time()',
-    ],
-  ].flat();
-  const endpoints = ['/api/v1/series', '/api/v1/labels', '/api/v1/label/namespace/values', '/api/v1/label/__name__/values'];
-
-  describe.each(servers)('%s', (server) => {
-    it.each(endpoints)('%s shows what a has alone', async (path) => {
-      for (const selector of bare) await attempt(rig, server, path, [['match[]', selector], ...window]);
-      await attempt(rig, server, path, [['match[]', 'up'], ['match[]', 'secret_b_total'], ...window]);
-    });
-    it.each([
-      '/api/v1/labels',
-      '/api/v1/label/namespace/values',
-      '/api/v1/label/__name__/values',
-      '/api/v1/label/secretb_zone/values',
-    ])('%s without a selector too', async (path) => {
-      await attempt(rig, server, path, window);
-      await attempt(rig, server, path, [['match[]', 'up'], ...window.map(([name]): [string, string] => [name, '1748768400'])]);
-      await attempt(rig, server, path, [['limit', '1000']], { asAlone: false });
-    });
-  });
-  it.each(endpoints)('%s takes nothing but bare selectors, of which none matches everything', async (path) => {
-    for (const selector of others) {
-      const params: Params = [['match[]', selector], ...window];
-      expect({ selector, ...(await attempt(rig, 'prometheus', path, params)) }).toMatchObject({ selector, status: 400 });
-      await attempt(rig, 'prometheus', path, [['match[]', 'up'], ...params]);
-      await attempt(rig, 'victoria', path, params, { asAlone: false });
-    }
-  });
-  it('series without a selector is refused, as by Prometheus', async () => {
-    for (const server of servers) {
-      expect(await attempt(rig, server, '/api/v1/series', window, { asAlone: false })).toMatchObject({ status: 400 });
-    }
-    expect(rig.recorders.prometheus.take()).toEqual([]);
-  });
-  it.each(['U__namespace', 'U__secretb__zone', 'secretb_zone', 'U__', 'U___', 'namespace%20', 'NAMESPACE'])(
-    'values of the label %s',
-    async (label) => {
-      const path = `/api/v1/label/${label}/values`;
-      await attempt(rig, 'prometheus', path, window);
-      await attempt(rig, 'victoria', path, window, { asAlone: false });
-    },
-  );
-  it('federation is closed, with selectors and without', async () => {
-    for (const server of servers) {
-      const reply = await attempt(rig, server, '/federate', [['match[]', '{__name__=~".+"}']], { asAlone: false });
-      expect(reply.status).toBe(404);
-      expect(rig.recorders[server].take()).toEqual([]);
-    }
   });
 });
 

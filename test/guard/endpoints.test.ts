@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Params } from '../support/ask.ts';
-import { expectNoTrace, type GuardRig, type SharedServer, startGuardRig } from '../support/guard-rig.ts';
+import { selectorsIn } from '../support/canonical.ts';
+import { comparable, expectNoTrace, type GuardRig, type SharedServer, startGuardRig } from '../support/guard-rig.ts';
 import { around, at, attempt } from './attempt.ts';
 
 /** Each endpoint as tenant a sees it on a server that holds everybody's data. */
@@ -57,6 +58,34 @@ describe.each(servers)('%s: the answer is that of a server with a’s data alone
   });
   it('for a question as long as must go by POST', async () => {
     await attempt(rig, server, '/api/v1/query', at(`up{job!~"${'x|'.repeat(3000)}y"} or secret_b_total`));
+  });
+});
+
+describe('a scope of several labels and values', () => {
+  it.each(['up', '{__name__=~".+"}', 'up{namespace=~".+"} or secret_b_total', 'count by (namespace, job) ({job!=""})'])(
+    'takes each value as it is, whole, and gives a’s series: %s',
+    async (query) => {
+      rig.recorders.prometheus.take();
+      const reply = await rig.send('several', '/api/v1/query', at(query), 'POST');
+      expectNoTrace(reply, query);
+      expect(comparable(reply)).toEqual(comparable(await rig.alone('prometheus', '/api/v1/query', at(query))));
+      const sent = rig.recorders.prometheus.take().flatMap(({ params }) => params.filter(([name]) => name === 'query'));
+      expect(sent.length).toBeGreaterThan(0);
+      for (const [, text] of sent) {
+        for (const { matchers } of selectorsIn((await rig.format(text)) ?? '')) {
+          expect(matchers).toContainEqual({ label: 'job', op: '=~', value: 'shop|node|live' });
+          const value = 'shop-prod|shop\\.prod\\.\\*|\\(\\?i\\)secret-b\\||\\\\w\\+';
+          expect(matchers).toContainEqual({ label: 'namespace', op: '=~', value });
+        }
+      }
+    },
+  );
+  it('rules, alerts and names too', async () => {
+    for (const path of ['/api/v1/rules', '/api/v1/alerts', '/api/v1/metadata', '/api/v1/label/__name__/values']) {
+      const reply = await rig.send('several', path);
+      expect(reply.status).toBe(200);
+      expectNoTrace(reply, path);
+    }
   });
 });
 

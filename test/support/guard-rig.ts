@@ -49,10 +49,13 @@ export interface GuardRig {
 export type SharedServer = 'prometheus' | 'victoria';
 
 /**
- * Of `acme/shop`, one for each server. Behind the last three is the same Prometheus: under its path, with the build
+ * Of `acme/shop`, one for each server. `several` is confined by two labels with several values. Behind the last three is the same Prometheus: under its path, with the build
  * information of a VictoriaMetrics, and declared as one.
  */
-const environments = ['prometheus', 'victoria', 'prefixed', 'pretender', 'mistaken'];
+const environments = ['prometheus', 'victoria', 'several', 'prefixed', 'pretender', 'mistaken'];
+
+/** Namespaces that nobody has, but that are not what they look like to a regular expression. */
+export const otherValues = ['shop.prod.*', '(?i)secret-b|', '\\w+'];
 
 /** A time in the middle of the data, Unix seconds; the answers there never change. */
 export const noon = Date.UTC(2025, 5, 1, 9) / 1000;
@@ -99,6 +102,12 @@ export async function startGuardRig({
                 ...enforce(enforced),
               },
               { name: 'prefixed', environment_scope: 'prefixed', url: prometheus.prometheus.url, ...enforce(enforced) },
+              {
+                name: 'several',
+                environment_scope: 'several',
+                url: recorders.prometheus.url,
+                enforce: { [own.label]: [enforced, ...otherValues], job: ['shop', 'node', 'live'] },
+              },
               { name: 'pretender', environment_scope: 'pretender', url: pretender.url, ...enforce(enforced) },
               {
                 name: 'mistaken',
