@@ -4,9 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../package.json' with { type: 'json' };
 import { trackLastUsed } from './access/last-used.ts';
 import { networkMatcher } from './access/networks.ts';
+import { promqlCheck } from './api/promql-check.ts';
 import type { Settings } from './config/settings.ts';
 import { watchDirectory } from './directory/watch.ts';
-import { createCorridor } from './gateway/corridor.ts';
+import { type CorridorParts, createCorridor } from './gateway/corridor.ts';
 import type { GatewaySettings } from './gateway/entrance.ts';
 import { createGateway } from './gateway/listener.ts';
 import { followAnswers } from './gateway/running.ts';
@@ -70,7 +71,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     let gatewaySettings = forGateway(settings);
     const askServer = createAskServer(pools, (server, outcome, seconds) => metrics.upstream(server.name, outcome, seconds));
     const guard = createGuard({ ask: askServer, alarm: (reason) => metrics.rejection(reason) });
-    const corridor = createCorridor({
+    const parts: CorridorParts = {
       directory: () => watch.current(),
       pools,
       guard,
@@ -81,8 +82,9 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       settings: () => gatewaySettings,
       tokenUsed: (token, now) => lastUsed.note(token.id, now),
       stopping: () => stopping,
-    });
-    const gateway = createGateway(corridor);
+    };
+    const gateway = createGateway(createCorridor(parts), () => gatewaySettings.basePath);
+    await gateway.register(promqlCheck(parts));
     const answers = followAnswers(gateway.server);
     const ops = createOpsListener(metrics, () => !stopping && watch.fresh());
     await ops.listen(settings.opsListen);

@@ -3,6 +3,7 @@ import { register as apply } from './apply.ts';
 import { exitCodes, note, type RegisterCommand, settingsGroup, UsageError } from './command.ts';
 import { register as config } from './config-check.ts';
 import { register as demo } from './demo.ts';
+import { register as explain } from './explain.ts';
 import { register as migrate } from './migrate.ts';
 import { register as resolve } from './resolve.ts';
 import { register as serve } from './serve.ts';
@@ -11,7 +12,7 @@ import { register as token } from './token.ts';
 import { register as version, versionText } from './version.ts';
 
 /** In the order of the help: first what one does first. */
-const commands: readonly RegisterCommand[] = [demo, serve, apply, resolve, token, server, config, migrate, version];
+const commands: readonly RegisterCommand[] = [demo, serve, apply, resolve, explain, token, server, config, migrate, version];
 
 const helpEnd = `
 Settings: flags, PROMGATE_… variables, promgate.yml; see docs/configuration.md.

@@ -1,14 +1,15 @@
 /**
- * The gateway's listener. The corridor takes its URLs straight off the HTTP server; all others are Fastify's, which has
- * nothing but a 404 for them yet.
+ * The gateway's listener. The corridor takes its URLs straight off the HTTP server; all others are Fastify's: Promgate's
+ * own API below `/-/api/`, and a 404 for the rest.
  */
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { PromgateError } from '../errors.ts';
 import type { Corridor } from './corridor.ts';
-import { notFound } from './entrance.ts';
+import { notFound, originForm } from './entrance.ts';
 import { errorBody, sendError } from './envelope.ts';
+import { requestIds } from './visit.ts';
 
 /** Long GET URLs and Grafana's headers. */
 const MAX_HEADERS = 64 * 1024;
@@ -18,8 +19,13 @@ const REQUEST_TIMEOUT = 60_000;
 /** Longer than the idle pools of clients (Go's keep theirs 90 s), so that they are the side that closes. */
 const KEEP_ALIVE = 120_000;
 
-export function createGateway(corridor: Corridor): FastifyInstance {
+/** `basePath` is the path of `external_url` as it is now, without trailing slash; routes stand below it. */
+export function createGateway(corridor: Corridor, basePath: () => string): FastifyInstance {
   const app = Fastify({
+    genReqId: requestIds(),
+    rewriteUrl: (request) => belowBase(originForm(request.url ?? '/'), basePath()),
+    // What comes while stopping is answered as ever, and ends its connection.
+    return503OnClosing: false,
     // A path that cannot be decoded.
     frameworkErrors: (_error, _request, reply) => refuseUnknown(reply),
     serverFactory(fastify) {
@@ -47,6 +53,11 @@ export function createGateway(corridor: Corridor): FastifyInstance {
     else done();
   });
   return app;
+}
+
+/** The URL without the base path; what is not below it is nothing. */
+function belowBase(url: string, basePath: string): string {
+  return url.startsWith(`${basePath}/`) ? url.slice(basePath.length) : '/';
 }
 
 function refuseUnknown(reply: FastifyReply): void {

@@ -1,0 +1,49 @@
+/** Errors of Promgate's own API: problem documents (RFC 9457). The data plane has Prometheus' envelope instead. */
+import { STATUS_CODES } from 'node:http';
+import type { FastifyReply } from 'fastify';
+import type { $ZodIssue } from 'zod/v4/core';
+import { PromgateError } from '../errors.ts';
+
+/** One fault of a request's body. `pointer` is a JSON Pointer as a URI fragment (RFC 6901, section 6); `#` is the whole. */
+export interface Fault {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+/** A body that is JSON and not what it should be. */
+export class FaultyBody extends PromgateError {
+  readonly faults: readonly Fault[];
+
+  constructor(issues: readonly $ZodIssue[]) {
+    super('bad_data', 'the body is not as documented');
+    this.faults = issues.flatMap(faultsOf);
+  }
+}
+
+function faultsOf(issue: $ZodIssue): Fault[] {
+  if (issue.code !== 'unrecognized_keys') return [{ pointer: pointerTo(issue.path), detail: issue.message }];
+  return issue.keys.map((key) => ({ pointer: pointerTo([...issue.path, key]), detail: 'unknown key' }));
+}
+
+function pointerTo(path: readonly PropertyKey[]): string {
+  const tokens = path.map((key) => encodeURIComponent(String(key).toWellFormed().replaceAll('~', '~0').replaceAll('/', '~1')));
+  return ['#', ...tokens].join('/');
+}
+
+/** Sends an error as the whole answer. */
+export function sendProblem(reply: FastifyReply, error: PromgateError): void {
+  const { status, message } = error;
+  const problem = {
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail: message,
+    ...(error instanceof FaultyBody ? { errors: error.faults } : {}),
+  };
+  reply
+    .code(status)
+    .headers(error.headers ?? {})
+    .type('application/problem+json')
+    // As bytes: to a text Fastify would add a charset, which the type does not have.
+    .send(Buffer.from(JSON.stringify(problem)));
+}
