@@ -25,7 +25,8 @@ function answer(head: string): Buffer | string {
   const url = new URL(path, 'http://bench');
   if (url.pathname === '/api/v1/format_query') return json('200 OK', { status: 'success', data: url.searchParams.get('query') });
   if (url.pathname === '/api/v1/status/buildinfo') return json('200 OK', { status: 'success', data: { goVersion: 'go1' } });
-  if (url.pathname.startsWith('/api/v1/label')) return json('200 OK', { status: 'success', data: path.includes('none') ? [] : ['up'] });
+  if (url.pathname.startsWith('/api/v1/label'))
+    return json('200 OK', { status: 'success', data: path.includes('none') ? [] : ['up'] });
   return json('404 Not Found', { status: 'error', errorType: 'not_found', error: 'not found' });
 }
 

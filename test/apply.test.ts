@@ -244,7 +244,8 @@ describe.each(dialects)('apply on %s', (dialect) => {
         kind: null,
         enforce: {},
         limits: {},
-        expose: [], verify: 'server' as const,
+        expose: [],
+        verify: 'server' as const,
         connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
       };
       await insertServer(trx, keyring, { level: 'environment', id: production.id }, server, null);

@@ -27,7 +27,12 @@ beforeAll(async () => {
           servers: [
             { name: 'closed', url: prometheus.url, environment_scope: 'production' },
             { name: 'open', url: prometheus.url, environment_scope: 'open', expose: ['targets', 'federate', 'status/tsdb'] },
-            { name: 'confined', url: prometheus.url, environment_scope: 'confined', enforce: { namespace: '{{kube_namespace}}' } },
+            {
+              name: 'confined',
+              url: prometheus.url,
+              environment_scope: 'confined',
+              enforce: { namespace: '{{kube_namespace}}' },
+            },
           ],
         },
       ],
