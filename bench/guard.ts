@@ -1,11 +1,15 @@
 /** 200 queries as dashboards hold them, asked of a server that confines and of the same one that does not. */
+import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { createToken } from '../src/access/tokens.ts';
 import { applyResources } from '../src/directory/apply.ts';
 import { openKeyring } from '../src/storage/crypto.ts';
 import { openDatabase } from '../src/storage/database.ts';
+import { freePort } from '../test/support/ports.ts';
 import { serve } from './contenders.ts';
+import { PROXY_CORE, startPinned } from './pin.ts';
 
 /** What the panels of usual dashboards ask, for one job each. */
 const panels = [
@@ -35,11 +39,17 @@ export const queries = Array.from({ length: 200 }, (_, i) =>
   (panels[i % panels.length] as string).replaceAll('job="$"', `job="job-${Math.floor(i / panels.length)}"`),
 );
 
-export interface GuardBench {
+/** One way to ask the 200 queries in turn. */
+export interface Guarded {
+  readonly name: string;
   readonly origin: string;
-  /** wrk scripts that ask the 200 queries in turn. */
-  readonly open: string;
-  readonly confined: string;
+  /** For wrk. */
+  readonly script: string;
+}
+
+export interface GuardBench {
+  /** Promgate without enforcement first, then with it, then what else confines and is installed. */
+  readonly ways: readonly Guarded[];
   readonly stop: () => Promise<void>;
 }
 
@@ -58,25 +68,48 @@ projects:
   await applyResources(database, keyring, resources, { fileName: 'bench', dryRun: false, prune: false, env: {} });
   const { token } = await createToken(database, { level: 'project', path: 'acme/shop' }, { name: 'bench' });
   await database.close();
-  const script = async (environment: string) => {
-    const prefix = `/acme/shop/-/environments/${environment}/prometheus/api/v1/query?time=1767229200&query=`;
-    const list = queries.map(
-      (query) => `  requests[#requests + 1] = wrk.format("GET", "${prefix}${encodeURIComponent(query)}", headers)`,
-    );
-    const file = join(dir, `guard-${environment}.lua`);
-    const lines = [
-      'local requests, at = {}, 0',
-      'function init()',
-      `  local headers = { ["Authorization"] = "Bearer ${token}" }`,
-      ...list,
-      'end',
-    ];
-    await writeFile(
-      file,
-      [...lines, 'function request()', '  at = at % #requests + 1', '  return requests[at]', 'end', ''].join('\n'),
-    );
-    return file;
-  };
+  const headers = `{ ["Authorization"] = "Bearer ${token}" }`;
+  const script = (environment: string) =>
+    writeScript(dir, environment, `/acme/shop/-/environments/${environment}/prometheus`, headers);
   const { origin, stop } = await serve(dataDir);
-  return { origin, open: await script('open'), confined: await script('confined'), stop };
+  const ways: Guarded[] = [
+    { name: 'Promgate, as the server is', origin, script: await script('open') },
+    { name: 'Promgate, `enforce`: every query confined and verified', origin, script: await script('confined') },
+  ];
+  const other = await startLabelProxy(upstream);
+  if (other !== null)
+    ways.push({ name: 'prom-label-proxy', origin: other.url, script: await writeScript(dir, 'proxy', '', '{}') });
+  return {
+    ways,
+    async stop() {
+      await stop();
+      await other?.stop();
+    },
+  };
+}
+
+async function writeScript(dir: string, name: string, prefix: string, headers: string): Promise<string> {
+  const path = (query: string) => `${prefix}/api/v1/query?time=1767229200&query=${encodeURIComponent(query)}`;
+  const list = queries.map((query) => `  requests[#requests + 1] = wrk.format("GET", "${path(query)}", headers)`);
+  const file = join(dir, `guard-${name}.lua`);
+  const lines = ['local requests, at = {}, 0', 'function init()', `  local headers = ${headers}`, ...list, 'end'];
+  const turn = ['function request()', '  at = at % #requests + 1', '  return requests[at]', 'end', ''];
+  await writeFile(file, [...lines, ...turn].join('\n'));
+  return file;
+}
+
+/** `null` where it is not on PATH: Debian has no package of it. */
+async function startLabelProxy(upstream: string): Promise<{ url: string; stop: () => Promise<void> } | null> {
+  const installed = await promisify(execFile)('sh', ['-c', 'command -v prom-label-proxy']).catch(() => null);
+  if (installed === null) return null;
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  const args = [
+    `-insecure-listen-address=127.0.0.1:${port}`,
+    `-upstream=${upstream}`,
+    '-label=namespace',
+    '-label-value=shop-prod',
+  ];
+  const { stop } = await startPinned(PROXY_CORE, 'prom-label-proxy', args, url, { GOMAXPROCS: '1' });
+  return { url, stop };
 }
