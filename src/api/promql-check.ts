@@ -97,9 +97,14 @@ export function promqlCheck(parts: PromqlCheckParts): (app: FastifyInstance, opt
     visit.target = target;
     const place: Place | null = target === null ? null : { binding: bindings(target, limits), guard: parts.guard };
     visit.server = place?.binding.server.name ?? null;
-    visit.release = enter(token, target, place, limits);
     const asked = { query, time, start, end, step, variables: new Map(Object.entries(variables)) };
-    return explainQuery(asked, limits, place);
+    const release = enter(token, target, place, limits);
+    try {
+      return await explainQuery(asked, limits, place);
+    } finally {
+      // Here and not at the visit's end: a client that left meanwhile has ended that already.
+      release();
+    }
   }
 
   function findTarget(name: string, token: Token): Target {
