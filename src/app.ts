@@ -46,7 +46,8 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
   const log = overrides.log ?? createLog(settings.logLevel);
   const opened: (() => Promise<unknown>)[] = [];
   const closeAll = async () => {
-    for (const close of opened.reverse()) await close();
+    for (const close of opened.reverse())
+      await close().catch((error: unknown) => log.warn('a part could not be closed', {}, error));
   };
   try {
     const keyring = openKeyring(settings);

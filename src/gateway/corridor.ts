@@ -10,7 +10,7 @@ import type { Binding } from '../upstream/binding.ts';
 import { type Address, parseAddress } from './address.ts';
 import { corsHeaders } from './cors.ts';
 import { bindingsOf, type EntranceParts, type GatewaySettings, identify, notFound, originForm } from './entrance.ts';
-import { decodeForm, readBody } from './form.ts';
+import { createBodyReader, decodeForm } from './form.ts';
 import { type ForwardParts, forward } from './forward.ts';
 import { answerOpen, methodNotAllowed } from './open.ts';
 import { buildQuestion } from './question.ts';
@@ -31,6 +31,7 @@ export type Corridor = (request: IncomingMessage, response: ServerResponse) => b
 export function createCorridor(parts: CorridorParts): Corridor {
   const newId = requestIds();
   const bindings = bindingsOf(parts);
+  const readBody = createBodyReader();
 
   return (request, response) => {
     const url = originForm(request.url ?? '/');

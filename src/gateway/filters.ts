@@ -22,7 +22,13 @@ export interface FilterParts {
 }
 
 /** Asks the server what the answer needs and makes it. Rejects with `PromgateError`. */
-type Filter = (question: Question, binding: Binding, parameters: string, parts: FilterParts) => Promise<Answer>;
+type Filter = (
+  question: Question,
+  binding: Binding,
+  parameters: string,
+  parts: FilterParts,
+  signal: AbortSignal,
+) => Promise<Answer>;
 
 /** How the answer of an endpoint is looked at on this server; `null`: it is streamed as it is. */
 export function filterFor(endpoint: Endpoint, { scope }: Binding): Filter | null {
@@ -39,8 +45,8 @@ export function filterFor(endpoint: Endpoint, { scope }: Binding): Filter | null
  * The server's build information without `features`: Grafana takes a server that has any for Mimir and starts to
  * call APIs that Promgate does not open.
  */
-const buildinfo: Filter = async (question, binding, parameters, { askServer }) => {
-  const answer = await askServer(binding, question.path, parameters);
+const buildinfo: Filter = async (question, binding, parameters, { askServer }, signal) => {
+  const answer = await askServer(binding, question.path, parameters, signal);
   const parsed = parseJson(answer.body);
   if (!isObject(parsed) || !isObject(parsed.data) || parsed.data.features === undefined) return asItIs(answer);
   const { features: _, ...data } = parsed.data;
@@ -51,9 +57,9 @@ const buildinfo: Filter = async (question, binding, parameters, { askServer }) =
  * `format_query` as the server answered it; where the server does not have the endpoint (before Prometheus 2.39,
  * VictoriaMetrics), Promgate's own printer answers in the same form.
  */
-const formatQuery: Filter = async (question, binding, parameters, { askServer }) => {
+const formatQuery: Filter = async (question, binding, parameters, { askServer }, signal) => {
   try {
-    const answer = await askServer(binding, question.path, parameters);
+    const answer = await askServer(binding, question.path, parameters, signal);
     const parsed = parseJson(answer.body);
     if (isObject(parsed) && isFormatted(parsed)) return asItIs(answer);
   } catch (error) {
@@ -81,9 +87,9 @@ function isFormatted(parsed: Record<string, unknown>): boolean {
 const PAGING = ['group_limit', 'group_next_token'] as const;
 
 function structural(scope: Scope, filter: (body: unknown, scope: Scope) => object): Filter {
-  return async (question, binding, parameters, { askServer }) => {
+  return async (question, binding, parameters, { askServer }, signal) => {
     const shown = parameters.split('&').filter((pair) => !PAGING.some((name) => pair.startsWith(`${name}=`)));
-    const answer = await askServer(binding, question.path, shown.join('&'));
+    const answer = await askServer(binding, question.path, shown.join('&'), signal);
     const parsed = parseJson(answer.body);
     if (answer.head.status === 400 && isObject(parsed)) throw new PromgateError('bad_data', String(parsed.error));
     if (answer.head.status !== 200) throw cannotTell(binding, answer);
@@ -92,12 +98,12 @@ function structural(scope: Scope, filter: (body: unknown, scope: Scope) => objec
 }
 
 function metadataIn(scope: Scope): Filter {
-  return async (question, binding, _parameters, { askServer, guard }) => {
+  return async (question, binding, _parameters, { askServer, guard }, signal) => {
     const { confinesLabels, kind } = await guard.capabilities(binding);
     const source = {
       async visibleNames() {
         if (!confinesLabels) return [];
-        const answer = await askServer(binding, '/api/v1/label/__name__/values', visibleNamesQuery(scope));
+        const answer = await askServer(binding, '/api/v1/label/__name__/values', visibleNamesQuery(scope), signal);
         const parsed = parseJson(answer.body);
         if (answer.head.status !== 200 || !isObject(parsed) || !Array.isArray(parsed.data)) throw cannotTell(binding, answer);
         return parsed.data.map(String);
@@ -105,7 +111,7 @@ function metadataIn(scope: Scope): Filter {
       async targetsMetadata() {
         if (kind !== 'prometheus') return null;
         try {
-          const answer = await askServer(binding, '/api/v1/targets/metadata', targetsMetadataQuery(scope));
+          const answer = await askServer(binding, '/api/v1/targets/metadata', targetsMetadataQuery(scope), signal);
           if (answer.head.status !== 200) throw cannotTell(binding, answer);
           return parseJson(answer.body);
         } catch (error) {

@@ -11,6 +11,8 @@ export type Pair = readonly [name: string, value: string];
 
 /** Bytes of a request's body, whatever its form. */
 export const MAX_BODY = 10 * 1024 * 1024;
+/** Bytes of all of them together. */
+const MAX_BODIES = 64 * 1024 * 1024;
 const MAX_PAIRS = 10_000;
 
 /**
@@ -56,11 +58,39 @@ function decodeText(text: string, parameter: string | null): string {
   }
 }
 
+/** Bytes of all bodies that are being read, and what takes some of them away. */
+interface Budget {
+  left: number;
+}
+
 /**
- * Reads the parameters of a POST body. A request without a body gives none.
- * Throws `bad_data` for a content type that cannot hold parameters, `too_large` over {@link MAX_BODY}.
+ * A reader of POST bodies that together never hold more than `budget` bytes in memory: a few clients that send slowly must not
+ * use it up. Gives the parameters; a request without a body has none. Rejects with `bad_data` for a content type that
+ * cannot hold parameters, `too_large` over {@link MAX_BODY}, `too_many_requests` where the budget is used up.
  */
-export async function readBody(request: IncomingMessage): Promise<Pair[]> {
+export function createBodyReader(budget = MAX_BODIES): (request: IncomingMessage) => Promise<Pair[]> {
+  const shared: Budget = { left: budget };
+  return async (request) => {
+    let taken = 0;
+    const take = (bytes: number) => {
+      taken += bytes;
+      shared.left -= bytes;
+      if (taken > MAX_BODY) throw bodyTooLarge();
+      if (shared.left < 0) {
+        throw new PromgateError('too_many_requests', 'too many request bodies at once; try again in 1s', {
+          headers: { 'Retry-After': '1' },
+        });
+      }
+    };
+    try {
+      return await readBody(request, take);
+    } finally {
+      shared.left += taken;
+    }
+  };
+}
+
+async function readBody(request: IncomingMessage, take: (bytes: number) => void): Promise<Pair[]> {
   const length = request.headers['content-length'];
   if (length === '0' || (length === undefined && request.headers['transfer-encoding'] === undefined)) return [];
   if (length !== undefined && Number(length) > MAX_BODY) throw bodyTooLarge();
@@ -68,20 +98,18 @@ export async function readBody(request: IncomingMessage): Promise<Pair[]> {
     throw new PromgateError('bad_data', 'the request body is compressed: send it without Content-Encoding');
   }
   const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase();
-  if (type === 'multipart/form-data') return await readMultipart(request);
-  if (type === 'application/x-www-form-urlencoded') return decodeForm(await readText(request));
+  if (type === 'multipart/form-data') return await readMultipart(request, take);
+  if (type === 'application/x-www-form-urlencoded') return decodeForm(await readText(request, take));
   throw new PromgateError(
     'bad_data',
     'parameters in a request body need the content type application/x-www-form-urlencoded or multipart/form-data',
   );
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
+async function readText(request: IncomingMessage, take: (bytes: number) => void): Promise<string> {
   const chunks: Buffer[] = [];
-  let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY) throw bodyTooLarge();
+    take(chunk.length);
     chunks.push(chunk);
   }
   // Urlencoded text is ASCII; anything else in it would be a way to smuggle what the decoder does not see.
@@ -96,10 +124,9 @@ function isPrintableAscii(text: string): boolean {
   return /^[\t\n\r\x20-\x7e]*$/.test(text);
 }
 
-function readMultipart(request: IncomingMessage): Promise<Pair[]> {
+function readMultipart(request: IncomingMessage, take: (bytes: number) => void): Promise<Pair[]> {
   return new Promise((resolve, reject) => {
     const pairs: Pair[] = [];
-    let size = 0;
     const fail = (error: Error) => {
       request.unpipe();
       // What is left of the body is not read: the answer ends the connection.
@@ -119,8 +146,11 @@ function readMultipart(request: IncomingMessage): Promise<Pair[]> {
       return;
     }
     request.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > MAX_BODY) fail(bodyTooLarge());
+      try {
+        take(chunk.length);
+      } catch (error) {
+        fail(error as Error);
+      }
     });
     request.once('error', fail);
     request.once('close', () => {

@@ -2,6 +2,7 @@
  * The second half of the corridor: a question that may be asked → what it is asked as → the server's answer, streamed, or
  * looked at where its structure matters.
  */
+import { PromgateError } from '../errors.ts';
 import type { Guard } from '../guard/decide.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
@@ -30,15 +31,45 @@ export function forward(visit: Visit, question: Question, binding: Binding, part
   try {
     const parameters = prepare(question, binding, parts.guard);
     if (typeof parameters === 'string') send(visit, question, binding, parameters, parts);
-    else {
-      parameters.then(
-        (later) => send(visit, question, binding, later, parts),
-        (error) => refuse(visit, error, parts),
-      );
-    }
+    else wait(visit, binding, parts, parameters, (later) => send(visit, question, binding, later, parts));
   } catch (error) {
     refuse(visit, error, parts);
   }
+}
+
+/**
+ * Goes on when `work` is done, unless the client has left or the deadline has passed by then. `work` may ask the server
+ * several things, each with a deadline of its own; the client waits for them all no longer than for one.
+ */
+function wait<T>(
+  visit: Visit,
+  binding: Binding,
+  parts: ForwardParts,
+  work: Promise<T>,
+  next: (result: T) => void,
+  giveUp?: () => void,
+): void {
+  const { server, limits } = binding;
+  const deadline = setTimeout(() => {
+    refuse(
+      visit,
+      new PromgateError('timeout', `server ${JSON.stringify(server.name)} did not answer within ${limits.timeout / 1000}s`),
+      parts,
+    );
+    giveUp?.();
+  }, limits.timeout);
+  visit.response.once('close', () => {
+    if (visit.over) return;
+    clearTimeout(deadline);
+    giveUp?.();
+    endVisit(visit, null, null, parts);
+  });
+  work
+    .finally(() => clearTimeout(deadline))
+    .then((result) => {
+      if (!visit.over) next(result);
+    })
+    .catch((error) => refuse(visit, error, parts));
 }
 
 function send(visit: Visit, question: Question, binding: Binding, parameters: string, parts: ForwardParts): void {
@@ -52,10 +83,15 @@ function send(visit: Visit, question: Question, binding: Binding, parameters: st
     return;
   }
   const askedAt = performance.now();
-  visit.response.once('close', () => endVisit(visit, null, null, parts));
-  filter(question, binding, parameters, parts).then(
+  const leaving = new AbortController();
+  const work = filter(question, binding, parameters, parts, leaving.signal);
+  wait(
+    visit,
+    binding,
+    parts,
+    work,
     (answer) => sendWhole(visit, askedAt, answer, parts),
-    (error) => refuse(visit, error, parts),
+    () => leaving.abort(),
   );
 }
 

@@ -25,8 +25,10 @@ export function prepare(question: Question, binding: Binding, guard: Guard): str
   const { endpoint, single, repeated } = question;
   const { limits, scope } = binding;
   const numbers = readNumbers(question);
-  substituteAll(question, binding, numbers);
   checkQueryBytes(single.get('query') ?? '', repeated.get('match[]') ?? [], limits);
+  if (substituteAll(question, binding, numbers)) {
+    checkQueryBytes(single.get('query') ?? '', repeated.get('match[]') ?? [], limits);
+  }
   const { start, end, step } = numbers;
   if (start !== undefined) checkRange(start, end ?? Date.now(), step, limits);
   if (endpoint.single.includes('timeout')) single.set('timeout', String(effectiveTimeout(numbers.timeout, limits) / 1000));
@@ -82,19 +84,22 @@ export function variablesOf({ variables }: Question, predefined: Variables['pred
   return { predefined, own: variables, range: start === undefined || end === undefined ? null : rangeVariable(start, end) };
 }
 
-function substituteAll(question: Question, binding: Binding, numbers: Numbers): void {
+/** Returns whether anything was there to substitute. */
+function substituteAll(question: Question, binding: Binding, numbers: Numbers): boolean {
   const { single, repeated } = question;
   const query = single.get('query');
   const selectors = repeated.get('match[]');
-  if (query?.includes('{{') !== true && selectors?.some((selector) => selector.includes('{{')) !== true) return;
+  if (query?.includes('{{') !== true && selectors?.some((selector) => selector.includes('{{')) !== true) return false;
   const values = variablesOf(question, binding.variables, numbers);
-  if (query !== undefined) single.set('query', substitute(query, values));
-  if (selectors !== undefined) {
-    repeated.set(
-      'match[]',
-      selectors.map((selector) => substitute(selector, values)),
-    );
-  }
+  let left = binding.limits.maxQueryBytes;
+  const replace = (text: string): string => {
+    const replaced = substitute(text, values, left);
+    left -= replaced.length;
+    return replaced;
+  };
+  if (query !== undefined) single.set('query', replace(query));
+  if (selectors !== undefined) repeated.set('match[]', selectors.map(replace));
+  return true;
 }
 
 function effectiveTimeout(asked: number | undefined, limits: Limits): number {

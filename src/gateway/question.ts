@@ -50,6 +50,7 @@ function readSingle(endpoint: Endpoint, pairs: readonly Pair[]): { single: Map<s
   const variables = new Map<string, string>();
   const hasVariables = endpoint.single.includes('query') || endpoint.repeated.includes('match[]');
   for (const [given, value] of pairs) {
+    requireText(given, value);
     const name = aliases.get(given) ?? given;
     if (endpoint.single.includes(name)) setOnce(single, name, name, value);
     else if (hasVariables && given.startsWith('variables')) {
@@ -58,6 +59,12 @@ function readSingle(endpoint: Endpoint, pairs: readonly Pair[]): { single: Map<s
     }
   }
   return { single, variables };
+}
+
+/** A multipart body may bring half a surrogate pair, which cannot be sent on. */
+function requireText(name: string, value: string): void {
+  if (value.isWellFormed() && name.isWellFormed()) return;
+  throw new PromgateError('bad_data', `parameter ${JSON.stringify(name)} is not valid Unicode text`);
 }
 
 function setOnce(values: Map<string, string>, name: string, given: string, value: string): void {

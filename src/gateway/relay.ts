@@ -46,7 +46,7 @@ export function relayTo(response: ServerResponse, events: RelayEvents): Receiver
       return flowing;
     },
     end() {
-      if (left !== 0) response.end();
+      if (!response.writableEnded) response.end();
       events.done(head?.status ?? 0);
     },
     fail(error) {

@@ -9,6 +9,8 @@ import { otherEndpoints } from './routes.ts';
 
 /** nginx's code for a client that left before its answer; only in metrics and logs. */
 const CLIENT_LEFT = 499;
+/** Milliseconds without a byte taken, once the whole answer is there. */
+const UNREAD = 60_000;
 
 export interface Visit {
   readonly request: IncomingMessage;
@@ -58,6 +60,8 @@ export function endVisit(
   if (visit.over) return;
   visit.over = true;
   visit.release?.();
+  // The rest of the answer waits for a client that does not read: not for ever.
+  if (visit.response.writableLength > 0) visit.response.setTimeout(UNREAD, () => visit.response.destroy());
   const elapsed = performance.now() - visit.startedAt;
   metrics.request(visit.endpoint, status ?? CLIENT_LEFT, elapsed / 1000);
   log.request(() => describe(visit, status ?? CLIENT_LEFT, elapsed), error);

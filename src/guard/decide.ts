@@ -15,7 +15,7 @@ import type { AskServer } from '../upstream/collect.ts';
 import { isObject, parseJson } from '../upstream/json.ts';
 import { type Capabilities, discover, serverFailed } from './capabilities.ts';
 import { confine, isBareSelector, selectorsOf, unconfinable } from './confine.ts';
-import { checkDepth } from './limits.ts';
+import { checkDepth, checkNesting } from './limits.ts';
 import type { Scope } from './scope.ts';
 import { isConfined, readingOfText, readingOfTree } from './verify.ts';
 
@@ -79,7 +79,7 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
     if (before !== undefined) return before;
     const { scope } = binding;
     if (scope === null) {
-      const decision = { text, expr: tryParse(text), verifiedBy: null };
+      const decision = { text, expr: tryRead(text, binding), verifiedBy: null };
       remembered.set(key, decision);
       return decision;
     }
@@ -99,6 +99,7 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
       expr = read(text, form);
     } catch (error) {
       if (!(error instanceof PromqlError)) throw error;
+      checkNesting(error, binding.limits);
       // MetricsQL is more than PromQL; VictoriaMetrics itself confines it by the `extra_filters[]` that go with it.
       if ((await capabilities(binding)).confinesItself) return { text, expr: null, verifiedBy: null };
       throw new PromgateError('bad_data', `invalid parameter ${JSON.stringify(parameter)}: ${error.message}`, { cause: error });
@@ -151,10 +152,12 @@ export function read(text: string, form: Form): Expr {
   return expr;
 }
 
-function tryParse(text: string): Expr | null {
+/** `null` for what only the server can read. Too many brackets to be read are too many for the limit, too. */
+function tryRead(text: string, { limits }: Binding): Expr | null {
   try {
     return parse(text);
-  } catch {
+  } catch (error) {
+    if (error instanceof PromqlError) checkNesting(error, limits);
     return null;
   }
 }

@@ -136,12 +136,15 @@ export async function explainQuery(asked: Asked, instance: Limits, place: Place 
   const question = questionOf(asked);
   const numbers = readNumbers(question);
   const variables = new Map<string, ExplainedVariable>();
+  const limits = place?.binding.limits ?? instance;
   const substituted = refusable(() =>
-    substitute(asked.query, variablesOf(question, place?.binding.variables ?? new Map(), numbers), (name, value) =>
-      variables.set(name, { name, value: value ?? null, predefined: isPredefined(name) }),
+    substitute(
+      asked.query,
+      variablesOf(question, place?.binding.variables ?? new Map(), numbers),
+      limits.maxQueryBytes,
+      (name, value) => variables.set(name, { name, value: value ?? null, predefined: isPredefined(name) }),
     ),
   );
-  const limits = place?.binding.limits ?? instance;
   const text = substituted instanceof PromgateError ? null : substituted;
   const reading = text === null ? unread : readWithin(text, limits);
   const { decision, refused } = place === null ? { decision: null, refused: null } : await judge(question, place);

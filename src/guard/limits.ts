@@ -2,6 +2,7 @@
 import { PromgateError } from '../errors.ts';
 import type { Expr } from '../promql/ast.ts';
 import { depth } from '../promql/depth.ts';
+import type { PromqlError } from '../promql/error.ts';
 import { formatDuration } from '../promql/format.ts';
 import { extent, type RequestTimes, timing } from '../promql/timing.ts';
 
@@ -42,6 +43,15 @@ export function checkDepth(query: Expr, limits: Limits): void {
   throw new PromgateError(
     'limit',
     `limit max_depth exceeded: the query is nested ${asked} deep, at most ${limits.maxDepth} is allowed`,
+  );
+}
+
+/** The same for a query that could not be read because of its nesting. */
+export function checkNesting({ nesting = 0 }: PromqlError, { maxDepth }: Limits): void {
+  if (nesting <= maxDepth) return;
+  throw new PromgateError(
+    'limit',
+    `limit max_depth exceeded: the query is nested more than ${nesting} deep, at most ${maxDepth} is allowed`,
   );
 }
 

@@ -64,11 +64,14 @@ const NAME = /\{\{\s*(\w+)\s*\}\}/y;
 
 /**
  * Replaces each known `{{name}}`, spaces inside the braces allowed, once (a value is not looked at again). Unknown names
- * stay as written. `found` hears of each `{{name}}`, known or not. Throws `bad_data` where a value holds a back-quote inside a back-quoted literal, which has no escapes.
+ * stay as written. `found` hears of each `{{name}}`, known or not. Throws `bad_data` where a value holds a back-quote inside a
+ * back-quoted literal, which has no escapes; `limit` as soon as the result has more than `maxBytes` characters, because a
+ * short text can name a long value many times.
  */
 export function substitute(
   text: string,
   variables: Variables,
+  maxBytes: number,
   found?: (name: string, value: string | undefined) => void,
 ): string {
   if (!text.includes('{{')) return text;
@@ -85,6 +88,7 @@ export function substitute(
       if (match !== null && value !== undefined) {
         out += quote === '' ? value : escapeFor(quote, value, match[1] as string);
         at += match[0].length;
+        if (out.length > maxBytes) throw tooLong(maxBytes);
         continue;
       }
     }
@@ -105,6 +109,13 @@ export function substitute(
     at++;
   }
   return out;
+}
+
+function tooLong(maxBytes: number): PromgateError {
+  return new PromgateError(
+    'limit',
+    `limit max_query_bytes exceeded: with its variables the query has more than the ${maxBytes} bytes that are allowed`,
+  );
 }
 
 function endOfLine(text: string, from: number): number {

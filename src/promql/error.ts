@@ -3,6 +3,8 @@ export interface PromqlErrorDetail {
   found?: string;
   /** What would have been right, in words. */
   expected?: string;
+  /** Where the query is too deep to be read: the brackets that are open there. */
+  nesting?: number;
 }
 
 /**
@@ -18,6 +20,7 @@ export class PromqlError extends Error {
   readonly offset: number;
   readonly found: string | undefined;
   readonly expected: string | undefined;
+  readonly nesting: number | undefined;
 
   constructor(what: string, text: string, offset: number, detail: PromqlErrorDetail = {}) {
     const before = text.slice(0, offset);
@@ -30,5 +33,6 @@ export class PromqlError extends Error {
     this.offset = offset;
     this.found = detail.found;
     this.expected = detail.expected;
+    this.nesting = detail.nesting;
   }
 }

@@ -81,7 +81,7 @@ export function scan(text: string): Scanned {
   };
   const count = (from: number): void => {
     top.operators += 1;
-    if (frames.length + top.operators + top.inner > maxDepth) throw tooDeep(text, from);
+    if (frames.length + top.operators + top.inner > maxDepth) throw tooDeep(text, from, frames.length);
   };
 
   while (at < text.length) {
@@ -111,7 +111,7 @@ export function scan(text: string): Scanned {
       const clause = character === '(' && clauses.has(previous);
       top = frame(character, from, { names, clause, duration: top.duration || afterOffset || character === '[' });
       frames.push(top);
-      if (frames.length > maxDepth) throw tooDeep(text, from);
+      if (frames.length > maxDepth) throw tooDeep(text, from, frames.length);
       operandBefore = false;
       afterOffset = false;
     } else if (character === ')' || character === ']' || character === '}') {
@@ -124,7 +124,7 @@ export function scan(text: string): Scanned {
       const depth = top.deepest + 1;
       top = frames[frames.length - 1] ?? top;
       top.inner = Math.max(top.inner, depth);
-      if (frames.length + top.operators + top.inner > maxDepth) throw tooDeep(text, from);
+      if (frames.length + top.operators + top.inner > maxDepth) throw tooDeep(text, from, frames.length);
     } else if (take(numberStart) !== '') {
       at = from;
       if (take(number) === '') throw new PromqlError('bad number or duration syntax', text, from, { found: tokenAt(text, from) });
@@ -226,8 +226,8 @@ function shownName(text: string, from: number, to: number): string {
   return standIns.get(written) ?? written;
 }
 
-function tooDeep(text: string, at: number): PromqlError {
-  return new PromqlError(`more than ${maxDepth} brackets and operators inside one another`, text, at);
+function tooDeep(text: string, at: number, nesting: number): PromqlError {
+  return new PromqlError(`more than ${maxDepth} brackets and operators inside one another`, text, at, { nesting });
 }
 
 /** "unexpected …" for what stands at `at`. */

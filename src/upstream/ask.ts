@@ -42,8 +42,12 @@ export interface Asking {
   resume(): void;
 }
 
-/** A kept-alive connection may be closed by the server just as we write to it; what we ask is only ever a read, so ask anew, once. */
+/**
+ * A kept-alive connection may be closed by the server just as we write to it; what we ask is only ever a read, so ask anew,
+ * once. That shows at once: a server that takes longer to break off may have fallen over this very question.
+ */
 const RETRIED = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+const RETRY_WITHIN = 250;
 
 /** Sends the request. `onDone` hears once of the outcome: an HTTP status or the code of the error that ended it. */
 export function ask(pool: Pool, server: Server, request: Request, receiver: Receiver, onDone: (outcome: string) => void): Asking {
@@ -63,6 +67,7 @@ class Exchange implements Dispatcher.DispatchHandler, Asking {
   #status = 0;
   #received = 0;
   #retried = false;
+  #startedAt = 0;
   #over = false;
 
   constructor(pool: Pool, server: Server, request: Request, receiver: Receiver, onDone: (outcome: string) => void) {
@@ -93,6 +98,7 @@ class Exchange implements Dispatcher.DispatchHandler, Asking {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#startedAt = performance.now();
     // Given up while waiting for a connection.
     if (this.#over) controller.abort(new Error('given up'));
   }
@@ -133,7 +139,12 @@ class Exchange implements Dispatcher.DispatchHandler, Asking {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error & { code?: string }): void {
     if (this.#over) return;
-    if (this.#status === 0 && !this.#retried && RETRIED.has(error.code ?? '')) {
+    if (
+      this.#status === 0 &&
+      !this.#retried &&
+      RETRIED.has(error.code ?? '') &&
+      performance.now() - this.#startedAt < RETRY_WITHIN
+    ) {
       this.#retried = true;
       this.#controller = null;
       this.send();

@@ -31,22 +31,30 @@ export function collect(done: (answer: Collected) => void, failed: (error: Promg
   };
 }
 
-/** Asks a binding's server for `path` with urlencoded `parameters` and waits for the whole answer, whatever its status. */
-export type AskServer = (binding: Binding, path: string, parameters: string) => Promise<Collected>;
+/**
+ * Asks a binding's server for `path` with urlencoded `parameters` and waits for the whole answer, whatever its status.
+ * Rejects with `PromgateError`; with the signal's reason where that gives up.
+ */
+export type AskServer = (binding: Binding, path: string, parameters: string, signal?: AbortSignal) => Promise<Collected>;
 
 /** What is asked in this way is looked at, not passed on: label names, rules, metadata, one parsed query. */
 const MAX_COLLECTED = 32 * 1024 * 1024;
 
-/** `onDone` hears of each outcome as `ask` tells it, with the seconds it took. Rejects with `PromgateError`. */
+/** `onDone` hears of each outcome as `ask` tells it, with the seconds it took. */
 export function createAskServer(pools: Pools, onDone: (server: Server, outcome: string, seconds: number) => void): AskServer {
-  return (binding, path, parameters) =>
+  return (binding, path, parameters, signal) =>
     new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
       const { server } = binding;
       const askedAt = performance.now();
       const post = path === '/api/v1/format_query' || path === '/api/v1/parse_query';
       const request = buildRequest(binding, path, parameters, { post, gzip: false, text: false, maxResponse: MAX_COLLECTED });
-      ask(pools.for(server), server, request, collect(resolve, reject), (outcome) => {
+      const asking = ask(pools.for(server), server, request, collect(resolve, reject), (outcome) => {
         onDone(server, outcome, (performance.now() - askedAt) / 1000);
+      });
+      signal?.addEventListener('abort', () => {
+        asking.abort();
+        reject(signal.reason);
       });
     });
 }

@@ -57,6 +57,7 @@ export function checkHead(head: Head, server: Server, request: Request): Promgat
   }
   if (status < 200) return unavailable(`${name} did not answer in valid HTTP (status ${status})`);
   if (status >= 300 && status < 400) return unavailable(`${name} answered with a redirect (${status}), which is not followed`);
+  if (status === 205 || status >= 600) return unavailable(`${name} answered with a status that no Prometheus has (${status})`);
   if (head.foreignEncoding !== null || (head.gzip && !request.gzip)) {
     return unavailable(`${name} used a content encoding that was not asked for`);
   }
