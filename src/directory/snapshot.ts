@@ -89,7 +89,7 @@ export class Directory {
   putGroup(row: { id: number; path: string; parent_id: number | null }): void {
     const parent = row.parent_id === null ? null : this.#groupOf(row.parent_id);
     const known = this.#groups.get(row.id);
-    if (known !== undefined) this.#groupsByPath.delete(known.group.path);
+    if (known !== undefined) deleteOwn(this.#groupsByPath, known.group.path, known);
     const target = known ?? { level: 'group', group: { id: row.id, path: row.path, parent, servers: NONE } };
     target.group.path = row.path;
     target.group.parent = parent;
@@ -107,7 +107,7 @@ export class Directory {
     project.path = row.path;
     project.group = group;
     this.#projects.set(row.id, target);
-    if (before !== row.path) this.#renameProject(project, before);
+    if (before !== row.path) this.#renameProject(target, before);
     this.#projectsByPath.set(row.path, target);
     this.#generation++;
   }
@@ -115,7 +115,7 @@ export class Directory {
   putEnvironment(row: { id: number; project_id: number; name: string; slug: string; kube_namespace: string }): void {
     const project = this.#projectOf(row.project_id);
     const known = this.#environments.get(row.id);
-    if (known !== undefined) this.#environmentsBySlug.delete(slugKey(known.environment));
+    if (known !== undefined) deleteOwn(this.#environmentsBySlug, slugKey(known.environment), known);
     const fields = { name: row.name, slug: row.slug, kubeNamespace: row.kube_namespace, project };
     const target: EnvironmentTarget = known ?? { level: 'environment', environment: { id: row.id, ...fields, servers: NONE } };
     Object.assign(target.environment, fields);
@@ -145,7 +145,7 @@ export class Directory {
     const target = this.#groups.get(id);
     if (target === undefined) return;
     this.#groups.delete(id);
-    if (this.#groupsByPath.get(target.group.path) === target) this.#groupsByPath.delete(target.group.path);
+    deleteOwn(this.#groupsByPath, target.group.path, target);
     this.#generation++;
   }
 
@@ -153,7 +153,7 @@ export class Directory {
     const target = this.#projects.get(id);
     if (target === undefined) return;
     this.#projects.delete(id);
-    if (this.#projectsByPath.get(target.project.path) === target) this.#projectsByPath.delete(target.project.path);
+    deleteOwn(this.#projectsByPath, target.project.path, target);
     this.#generation++;
   }
 
@@ -161,8 +161,7 @@ export class Directory {
     const target = this.#environments.get(id);
     if (target === undefined) return;
     this.#environments.delete(id);
-    const key = slugKey(target.environment);
-    if (this.#environmentsBySlug.get(key) === target) this.#environmentsBySlug.delete(key);
+    deleteOwn(this.#environmentsBySlug, slugKey(target.environment), target);
     this.#generation++;
   }
 
@@ -182,7 +181,7 @@ export class Directory {
     if (token === undefined) return;
     this.#tokens.delete(id);
     for (const hash of [token.hash, token.previousHash]) {
-      if (hash !== null && this.#tokensByHash.get(hash) === token) this.#tokensByHash.delete(hash);
+      if (hash !== null) deleteOwn(this.#tokensByHash, hash, token);
     }
   }
 
@@ -223,11 +222,11 @@ export class Directory {
     else owner.servers = servers.length === 0 ? NONE : servers;
   }
 
-  #renameProject(project: Project, before: string): void {
-    if (this.#projectsByPath.get(before)?.project === project) this.#projectsByPath.delete(before);
+  #renameProject(renamed: ProjectTarget, before: string): void {
+    deleteOwn(this.#projectsByPath, before, renamed);
     for (const target of this.#environments.values()) {
-      if (target.environment.project !== project) continue;
-      this.#environmentsBySlug.delete(`${before}:${target.environment.slug}`);
+      if (target.environment.project !== renamed.project) continue;
+      deleteOwn(this.#environmentsBySlug, `${before}:${target.environment.slug}`, target);
       this.#environmentsBySlug.set(slugKey(target.environment), target);
     }
   }
@@ -235,6 +234,11 @@ export class Directory {
 
 function slugKey({ project, slug }: Environment): string {
   return `${project.path}:${slug}`;
+}
+
+/** Where several things change names in one patch, another one may have the old name already: that entry stays. */
+function deleteOwn<T>(map: Map<string, T>, key: string, own: T): void {
+  if (map.get(key) === own) map.delete(key);
 }
 
 function must<T>(value: T | undefined, what: string, id: number): T {

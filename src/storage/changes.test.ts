@@ -154,3 +154,14 @@ describe.each(dialects)('the change log on %s', (dialect) => {
     expect(seen).toEqual(all.map(({ seq }) => seq));
   });
 });
+
+it('the change log of PostgreSQL is written also by a session without a search_path, such as a restore has', async () => {
+  const home = await createTestDatabase('postgres');
+  await home.database.db.transaction().execute(async (trx) => {
+    await sql`set local search_path = ''`.execute(trx);
+    await sql`insert into public.groups (path) values ('acme')`.execute(trx);
+  });
+  const changes = await home.database.read((trx) => changesAfter(trx, 0, 10));
+  expect(changes).toMatchObject([{ subject: 'groups', row_id: 1 }]);
+  await home.remove();
+});

@@ -129,10 +129,13 @@ function sqliteTriggers(): string[] {
   );
 }
 
-/** The lock makes the order of `seq` the order of commits, also for writers that are not Promgate: a poller misses nothing. */
+/**
+ * The lock makes the order of `seq` the order of commits, also for writers that are not Promgate: a poller misses nothing.
+ * The function keeps the search_path it was made with: a restore of `pg_dump` writes with an empty one.
+ */
 function postgresTriggers(): string[] {
   return [
-    `create function promgate_log_change() returns trigger language plpgsql as $$
+    `create function promgate_log_change() returns trigger language plpgsql set search_path from current as $$
       begin
         perform pg_advisory_xact_lock(${writeLock});
         if tg_op = 'DELETE' then
