@@ -59,6 +59,8 @@ describe('what a command prints and how it ends', () => {
     [['version', 'now'], 'too many arguments'],
     [['serve', '--listne', 'x'], "unknown option '--listne'\n(Did you mean --listen?)"],
     [['serve', '--listen'], 'argument missing'],
+    [['serve', '--database-url', 'postgres://db.example/x'], "unknown option '--database-url'"],
+    [['serve', '--secret-key', 'x'], "unknown option '--secret-key'"],
     [['config'], 'Usage: promgate config'],
     [['config', 'chek'], "unknown command 'chek'"],
   ])('wrong usage %j is told on stderr, exit 2', async (args, message) => {
@@ -100,6 +102,15 @@ promgate.yml:2: log_level: "loud" must be one of fatal, error, warn, info, debug
       code: 0,
       stdout: '',
       stderr: 'The configuration is good.\n',
+    });
+  });
+
+  it('config check tells once what has no effect, and that is no problem', async () => {
+    writeFileSync(join(cwd, 'promgate.yml'), 'log_level: warn\ncache: { memory: 1MiB }\n');
+    expect(await promgate(['config', 'check'])).toEqual({
+      code: 0,
+      stdout: '',
+      stderr: 'promgate.yml:2: cache: has no effect in this version\nThe configuration is good.\n',
     });
   });
 

@@ -1,25 +1,31 @@
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { connect, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { createDatabaseHome } from './support/database.ts';
 
 const program = join(import.meta.dirname, '../bin/promgate');
-const cleanups: (() => void)[] = [];
+const cleanups: (() => unknown)[] = [];
 
 let cwd: string;
 beforeEach(() => {
   cwd = mkdtempSync(join(tmpdir(), 'promgate-serve-'));
   cleanups.push(() => rmSync(cwd, { recursive: true }));
 });
-afterEach(() => {
-  for (const cleanup of cleanups.splice(0).reverse()) cleanup();
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
 /** The program in its directory, with what it writes and how it ends. */
 function start(...args: string[]) {
-  const child = spawn(program, args, { cwd, env: { PATH: process.env.PATH }, stdio: ['ignore', 'pipe', 'pipe'] });
+  return startWith({}, ...args);
+}
+
+function startWith(env: Record<string, string>, ...args: string[]) {
+  const child = spawn(program, args, { cwd, env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   cleanups.push(() => child.kill('SIGKILL'));
   let stdout = '';
   let stderr = '';
@@ -50,8 +56,36 @@ function start(...args: string[]) {
   };
 }
 
-async function startServer() {
-  const server = start('serve', '--listen', '127.0.0.1:0', '--ops-listen', '127.0.0.1:0');
+const anyPort = ['serve', '--listen', '127.0.0.1:0', '--ops-listen', '127.0.0.1:0'];
+
+/** A start that has come as far as its database, which does not answer before `answer` is called. */
+async function startHalfway() {
+  const home = await createDatabaseHome('postgres');
+  cleanups.push(home.remove);
+  const database = new URL(home.settings.databaseUrl);
+  const asked = Promise.withResolvers<void>();
+  const mayAnswer = Promise.withResolvers<void>();
+  const gate = createTcpServer(async (near) => {
+    near.on('error', () => {});
+    cleanups.push(() => near.destroy());
+    asked.resolve();
+    await mayAnswer.promise;
+    const far = connect(Number(database.port), database.hostname);
+    far.on('error', () => {});
+    near.pipe(far).pipe(near);
+  });
+  await new Promise<void>((resolve) => gate.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => gate.close());
+  const address = gate.address();
+  const url = new URL(database);
+  url.host = `127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  const server = startWith({ PROMGATE_DATABASE_URL: url.href }, ...anyPort);
+  await asked.promise;
+  return { ...server, answer: mayAnswer.resolve };
+}
+
+async function startServer(env: Record<string, string> = {}) {
+  const server = startWith(env, ...anyPort);
   const [, url = '', opsUrl = ''] = await server.says(/^Promgate listens on (\S+), for operators on (\S+)$/m);
   return { ...server, url, opsUrl };
 }
@@ -118,4 +152,48 @@ it('the first signal waits for a running answer, the second does not', async () 
   server.kill('SIGTERM');
   expect(await server.ended).toEqual({ code: 1, signal: null });
   expect(await answer).toBeInstanceOf(Error);
+});
+
+it('SIGTERM during the start ends the program with 0 as soon as it has started', async () => {
+  const server = await startHalfway();
+  server.kill('SIGTERM');
+  await server.says(/SIGTERM: stopping/);
+  server.answer();
+  expect(await server.ended).toEqual({ code: 0, signal: null });
+  expect(server.stderr()).toContain('"msg":"stopped"');
+});
+
+it('a second SIGTERM during the start ends the program at once', async () => {
+  const server = await startHalfway();
+  server.kill('SIGTERM');
+  await server.says(/SIGTERM: stopping/);
+  server.kill('SIGTERM');
+  expect(await server.ended).toEqual({ code: 1, signal: null });
+});
+
+it('SIGHUP during the start is heard once it has started', async () => {
+  const server = await startHalfway();
+  writeFileSync(join(cwd, 'promgate.yml'), 'log_level: loud\n');
+  server.kill('SIGHUP');
+  server.answer();
+  await server.says(/^Promgate listens on /m);
+  await server.says(/SIGHUP: the old configuration stays:.* a problem:\n/);
+});
+
+it('a stop that fails is told, exit 1', async () => {
+  // What the program itself fears from closing is handled there; so this takes away what it stands on.
+  const fault = "process.on('SIGTERM', () => { globalThis.setTimeout = () => { throw new Error('it is stuck'); }; });";
+  writeFileSync(join(cwd, 'fault.mjs'), fault);
+  const server = await startServer({ NODE_OPTIONS: `--import ${join(cwd, 'fault.mjs')}` });
+  server.kill('SIGTERM');
+  expect(await server.ended).toEqual({ code: 1, signal: null });
+  expect(server.stderr()).toMatch(/^promgate: could not stop in order: it is stuck$/m);
+});
+
+it('what the configuration holds without effect is told at the start, once', async () => {
+  writeFileSync(join(cwd, 'promgate.yml'), 'outbound: { allow: [] }\n');
+  const server = await startServer();
+  server.kill('SIGHUP');
+  await server.says(/SIGHUP: the configuration was read again/);
+  expect(server.stderr().match(/^promgate.yml:1: outbound: has no effect in this version$/gm)).toHaveLength(1);
 });

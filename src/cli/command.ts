@@ -74,8 +74,11 @@ function append(value: string, previous: string | undefined): string {
   return previous === undefined ? value : `${previous},${value}`;
 }
 
-/** The settings for a command with `addSettingsOptions`. Throws `ConfigError` with every problem. */
-export async function settingsOf(command: Command): Promise<Settings> {
+/**
+ * The settings for a command with `addSettingsOptions`. Throws `ConfigError` with every problem; `warn` gets a line for
+ * whatever is accepted but has no effect.
+ */
+export async function settingsOf(command: Command, warn?: (line: string) => void): Promise<Settings> {
   const { loadSettings } = await import('../config/settings.ts');
-  return loadSettings({ flags: command.opts(), env: process.env, cwd: process.cwd() });
+  return loadSettings({ flags: command.opts(), env: process.env, cwd: process.cwd() }, warn);
 }

@@ -8,7 +8,7 @@ export const register: RegisterCommand = (program) => {
     .action(async (_options, command: Command) => {
       const { ConfigError, formatProblem } = await import('../config/problems.ts');
       try {
-        await settingsOf(command);
+        await settingsOf(command, note);
         note('The configuration is good.');
       } catch (error) {
         if (!(error instanceof ConfigError)) throw error;

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
-import type { ConfigProblem } from './problems.ts';
-import { keys, pathsOf } from './schema.ts';
+import { type ConfigProblem, formatProblem } from './problems.ts';
+import { keys, pathsOf, unusedSections } from './schema.ts';
 import { didYouMean } from './suggest.ts';
 
 /** The text of one value and where it stood, before anything is known of its meaning. */
@@ -13,6 +13,9 @@ export interface RawValue {
   /** Directory that relative paths start from. */
   readonly baseDir: string;
 }
+
+/** Takes a line for people about something that is no error. */
+export type Warn = (line: string) => void;
 
 const listPaths = new Set(keys.filter((key) => key.list).map((key) => key.path));
 const knownPaths = keys.flatMap(pathsOf);
@@ -29,9 +32,14 @@ export function readFailure(error: unknown): string {
 
 /**
  * Reads a YAML configuration file flat: dotted path → text of the value. Whatever is no known key with a plain value goes
- * to `problems`. `name` is how the user calls the file, `askedBy` the flag or variable that names it.
+ * to `problems`; `warn` gets a line for each section without effect. `name` is how the user calls the file, `askedBy` the
+ * flag or variable that names it.
  */
-export function readConfigFile(file: string, name: string, askedBy: string, problems: ConfigProblem[]): Map<string, RawValue> {
+export function readConfigFile(
+  { file, name, askedBy }: { file: string; name: string; askedBy: string },
+  problems: ConfigProblem[],
+  warn: Warn,
+): Map<string, RawValue> {
   const values = new Map<string, RawValue>();
   let text: string;
   try {
@@ -42,8 +50,11 @@ export function readConfigFile(file: string, name: string, askedBy: string, prob
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const complain = (node: { range?: readonly number[] | null } | null, path: string, message: string): void => {
-    problems.push({ source: name, path, line: lines.linePos(node?.range?.[0] ?? 0).line, message });
+  const at = (node: { range?: readonly number[] | null } | null, path: string, message: string): ConfigProblem => {
+    return { source: name, path, line: lines.linePos(node?.range?.[0] ?? 0).line, message };
+  };
+  const complain = (...about: Parameters<typeof at>): void => {
+    problems.push(at(...about));
   };
   for (const error of [...document.errors, ...document.warnings]) {
     problems.push({ source: name, path: '', line: lines.linePos(error.pos[0]).line, message: error.message });
@@ -62,6 +73,8 @@ export function readConfigFile(file: string, name: string, askedBy: string, prob
       if (prefix === '' && sections.has(path)) {
         if (isMap(value)) readSection(value, `${path}.`);
         else if (!isEmpty(value)) complain(keyNode, path, 'holds keys of its own, it has no value');
+      } else if (prefix === '' && unusedSections.includes(path)) {
+        warn(formatProblem(at(keyNode, path, 'has no effect in this version')));
       } else if (!knownPaths.includes(path)) {
         complain(keyNode ?? map, path, `unknown key${didYouMean(path, [...knownPaths, ...sections])}`);
       } else {

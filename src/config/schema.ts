@@ -84,6 +84,7 @@ export const schema = {
     defaultMeaning: 'empty: SQLite in `data_dir`',
     meaning: 'Keeps everything in PostgreSQL: `postgres://user:password@host:5432/promgate`. A secret.',
     secret: true,
+    noFlag: true,
     storage: true,
     read: databaseUrl,
   }),
@@ -188,6 +189,9 @@ export const schema = {
     read: oneOf(logLevels),
   }),
 } as const;
+
+/** Sections of the file (contract §8) for parts that this version does not have: what stands in them is not looked at. */
+export const unusedSections: readonly string[] = ['cache', 'outbound'];
 
 /** What reading the sources needs to know of every key. */
 export type KeyName = Omit<Key<unknown>, 'read'>;

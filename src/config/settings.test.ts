@@ -18,9 +18,9 @@ interface Given {
   file?: string;
 }
 
-function load({ flags = {}, env = {}, file }: Given = {}): Settings {
+function load({ flags = {}, env = {}, file }: Given = {}, warn?: (line: string) => void): Settings {
   if (file !== undefined) writeFileSync(join(cwd, 'promgate.yml'), file);
-  return loadSettings({ flags, env, cwd });
+  return loadSettings({ flags, env, cwd }, warn);
 }
 
 function problemsOf(given: Given): string[] {
@@ -216,6 +216,42 @@ describe('secrets', () => {
   });
 });
 
+describe('sections for later versions', () => {
+  /** The sample of the contract, §8, as it stands there. */
+  const sample = `listen: 127.0.0.1:9490            # the gateway: data plane, API, web
+ops_listen: 127.0.0.1:9491        # /metrics, /-/healthy, /-/ready
+external_url: http://localhost:9490
+data_dir: ./data                  # SQLite file, generated keys (0600)
+database_url: ""                  # empty: SQLite in data_dir; or postgres://…
+cache: { memory: 256MiB, recent_window: 5m, redis_url: "" }
+limits: { timeout: 60s, max_range: 0, max_points: 11000, max_response: 64MiB, max_query_bytes: 128KiB }
+outbound: { allow: [] }            # hosts and networks, beside public addresses, that servers set by people other
+                                   # than administrators may point to (gitlab.md); administrators and files are free
+`;
+
+  it("the contract's sample means the defaults, and a warning names each section without effect", () => {
+    const defaults = load();
+    const warnings: string[] = [];
+    expect(load({ file: sample }, (line) => warnings.push(line))).toEqual(defaults);
+    expect(warnings).toEqual([
+      'promgate.yml:6: cache: has no effect in this version',
+      'promgate.yml:8: outbound: has no effect in this version',
+    ]);
+  });
+
+  it('problems elsewhere are told beside the warnings', () => {
+    const warnings: string[] = [];
+    expect(() => load({ file: 'cache: { anything: [1, { a: b }] }\nlimit: {}\n' }, (line) => warnings.push(line))).toThrow(
+      'promgate.yml:2: limit: unknown key',
+    );
+    expect(warnings).toEqual(['promgate.yml:1: cache: has no effect in this version']);
+  });
+
+  it('are not taken from variables', () => {
+    expect(problemsOf({ env: { PROMGATE_CACHE_MEMORY: '1MiB' } })).toEqual(['PROMGATE_CACHE_MEMORY: unknown variable']);
+  });
+});
+
 describe('problems', () => {
   it('all problems of all sources are told at once, each with its place, the wrong value and what would be right', () => {
     const file = `listen: here
@@ -264,7 +300,8 @@ cors:
     ['cors: { origins: [[a]] }', 'promgate.yml:1: cors.origins: must be a list of plain values'],
     ['- a', 'promgate.yml:1: must hold keys with values, such as `listen: 127.0.0.1:9490`'],
     ['limit: {}', 'promgate.yml:1: limit: unknown key (did you mean "limits"?)'],
-    ['cache: { memory: 1MiB }', 'promgate.yml:1: cache: unknown key'],
+    ['limits: { cache: 1MiB }', 'promgate.yml:1: limits.cache: unknown key'],
+    ['caches: {}', 'promgate.yml:1: caches: unknown key'],
     ['__proto__: 1', 'promgate.yml:1: __proto__: unknown key'],
     ['? [a]\n: 1', 'promgate.yml:1: ?: unknown key'],
   ])('%j is refused', (file, problem) => {

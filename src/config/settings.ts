@@ -1,3 +1,4 @@
+import type { Warn } from './file.ts';
 import { ConfigError, type ConfigProblem } from './problems.ts';
 import { type Key, type logLevels, schema } from './schema.ts';
 import { readSources, type Sources } from './sources.ts';
@@ -43,11 +44,12 @@ export interface Settings {
 
 /**
  * Flags over `PROMGATE_…` variables over the file (`--config`, `PROMGATE_CONFIG`, else `promgate.yml` where there is one)
- * over the defaults. Throws `ConfigError` with every problem of every source. Source: contract §8.
+ * over the defaults. Throws `ConfigError` with every problem of every source; what is accepted but has no effect goes to
+ * `warn`, a line each. Source: contract §8.
  */
-export function loadSettings(sources: Sources): Settings {
+export function loadSettings(sources: Sources, warn: Warn = () => {}): Settings {
   const problems: ConfigProblem[] = [];
-  const raw = readSources(sources, problems);
+  const raw = readSources(sources, problems, warn);
 
   /** The key's value, or its default where it is not given or wrong (and then the default is never used). */
   function take<T>(key: Key<T>): T {
