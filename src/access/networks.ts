@@ -33,6 +33,13 @@ export function normalizeNetwork(text: string): string {
   return network;
 }
 
+/** From the JSON array of a token's record. Throws for anything else: it must not pass for "from anywhere". */
+export function parseNetworks(json: string): string[] {
+  const networks: unknown = JSON.parse(json);
+  if (!Array.isArray(networks)) throw new NetworkError('The networks of the token are not a list.');
+  return networks.map((network) => normalizeNetwork(String(network)));
+}
+
 /**
  * A function that tells whether an address lies in one of `networks` (as {@link normalizeNetwork} gives them). An IPv4
  * address matches the same in its IPv6-mapped form; what is no address matches nothing.

@@ -2,6 +2,7 @@
 import { findTarget, type TargetName } from '../directory/find.ts';
 import type { Database } from '../storage/database.ts';
 import type { Trx } from '../storage/schema.ts';
+import { parseNetworks } from './networks.ts';
 
 /** A token without its secret. Times are Unix milliseconds. */
 export interface TokenEntry {
@@ -9,7 +10,8 @@ export interface TokenEntry {
   readonly name: string;
   readonly username: string;
   readonly target: TargetName;
-  readonly state: 'active' | 'expired' | 'revoked';
+  /** `unreadable`: its record was changed by something else than Promgate; it opens nothing. */
+  readonly state: 'active' | 'expired' | 'revoked' | 'unreadable';
   readonly allowedNetworks: readonly string[];
   readonly createdAt: number;
   readonly expiresAt: number | null;
@@ -25,19 +27,23 @@ export function listTokens(database: Database, target: TargetName | null, now: n
     const owner = target === null ? null : (await findTarget(trx, target)).owner;
     const all = namedTokens(trx);
     const rows = await (owner === null ? all : all.where(`tokens.${owner.level}_id`, '=', owner.id)).execute();
-    return rows.map((row) => ({
-      id: row.id,
-      name: row.name,
-      username: row.username,
-      target: targetOf(row),
-      state: row.revoked_at !== null ? 'revoked' : row.expires_at !== null && row.expires_at <= now ? 'expired' : 'active',
-      allowedNetworks: networksOf(row.allowed_networks),
-      createdAt: row.created_at,
-      expiresAt: row.expires_at,
-      revokedAt: row.revoked_at,
-      previousUntil: row.previous_expires_at !== null && row.previous_expires_at > now ? row.previous_expires_at : null,
-      lastUsedAt: row.last_used_at,
-    }));
+    return rows.map((row) => {
+      const networks = networksOf(row.allowed_networks);
+      const live = row.expires_at !== null && row.expires_at <= now ? 'expired' : 'active';
+      return {
+        id: row.id,
+        name: row.name,
+        username: row.username,
+        target: targetOf(row),
+        state: row.revoked_at !== null ? 'revoked' : networks === null ? 'unreadable' : live,
+        allowedNetworks: networks ?? [],
+        createdAt: row.created_at,
+        expiresAt: row.expires_at,
+        revokedAt: row.revoked_at,
+        previousUntil: row.previous_expires_at !== null && row.previous_expires_at > now ? row.previous_expires_at : null,
+        lastUsedAt: row.last_used_at,
+      };
+    });
   });
 }
 
@@ -72,7 +78,10 @@ function targetOf({ group_path, project_path, environment_name }: Names): Target
   return { level: 'project', path: project_path ?? '' };
 }
 
-function networksOf(json: string): string[] {
-  const networks: unknown = JSON.parse(json);
-  return Array.isArray(networks) ? networks.map(String) : [];
+function networksOf(json: string): string[] | null {
+  try {
+    return parseNetworks(json);
+  } catch {
+    return null;
+  }
 }

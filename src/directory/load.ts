@@ -1,4 +1,5 @@
 /** Database rows → the snapshot: all of them at the start, those that the change log names afterwards. */
+import { parseNetworks } from '../access/networks.ts';
 import type { Log } from '../ops/log.ts';
 import { latestSeq } from '../storage/changes.ts';
 import type { Keyring } from '../storage/crypto.ts';
@@ -8,7 +9,7 @@ import { allProjects, projectsByIds } from '../storage/projects.ts';
 import type { Row, Trx } from '../storage/schema.ts';
 import { allServers, serverFromRow, serversByIds } from '../storage/servers.ts';
 import { liveTokensAfter, liveTokensByIds } from '../storage/tokens.ts';
-import type { Level, Server } from './model.ts';
+import type { Level, Server, Token } from './model.ts';
 import { Directory } from './snapshot.ts';
 
 interface Rows {
@@ -85,29 +86,67 @@ export async function patchDirectory(
   for (const id of missing(changed.projects, rows.projects)) directory.removeProject(id);
   for (const id of missing(changed.groups, rows.groups)) directory.removeGroup(id);
   put(directory, rows, keyring, log);
+  directory.removeOrphans();
 }
 
+/**
+ * A row that makes no sense, or refers to one that is not there, is left out (its endpoints are closed) and logged: it must
+ * not keep the others from being read.
+ */
 function put(directory: Directory, rows: Rows, keyring: Keyring, log: Log): void {
+  const each = <T extends { id: number }>(subject: keyof Rows, some: readonly T[], add: (row: T) => void, drop: Drop) => {
+    for (const row of some) {
+      try {
+        add(row);
+      } catch (error) {
+        drop(row.id);
+        log.error('a record of the directory is left out', { subject, id: row.id, reason: (error as Error).message });
+      }
+    }
+  };
   // A parent's path is a prefix of its child's, so it sorts before it.
-  for (const row of rows.groups.toSorted((a, b) => (a.path < b.path ? -1 : 1))) directory.putGroup(row);
-  for (const row of rows.projects) directory.putProject(row);
-  for (const row of rows.environments) directory.putEnvironment(row);
-  for (const row of rows.servers) directory.putServer(readServer(row, keyring, log), row);
-  for (const row of rows.tokens) {
-    directory.putToken(
-      {
-        id: row.id,
-        name: row.name,
-        username: row.username,
-        expiresAt: row.expires_at,
-        allowedNetworks: JSON.parse(row.allowed_networks) as string[],
-        hash: row.hash,
-        previousHash: row.previous_hash,
-        previousExpiresAt: row.previous_expires_at,
-      },
-      row,
-    );
-  }
+  const groups = rows.groups.toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  each(
+    'groups',
+    groups,
+    (row) => directory.putGroup(row),
+    (id) => directory.removeGroup(id),
+  );
+  each(
+    'projects',
+    rows.projects,
+    (row) => directory.putProject(row),
+    (id) => directory.removeProject(id),
+  );
+  each(
+    'environments',
+    rows.environments,
+    (row) => directory.putEnvironment(row),
+    (id) => directory.removeEnvironment(id),
+  );
+  const putServer = (row: Row<'servers'>) => directory.putServer(readServer(row, keyring, log), row);
+  each('servers', rows.servers, putServer, (id) => directory.removeServer(id));
+  each(
+    'tokens',
+    rows.tokens,
+    (row) => directory.putToken(readToken(row), row),
+    (id) => directory.removeToken(id),
+  );
+}
+
+type Drop = (id: number) => void;
+
+function readToken(row: Row<'tokens'>): Omit<Token, 'target'> {
+  return {
+    id: row.id,
+    name: row.name,
+    username: row.username,
+    expiresAt: row.expires_at,
+    allowedNetworks: parseNetworks(row.allowed_networks),
+    hash: row.hash,
+    previousHash: row.previous_hash,
+    previousExpiresAt: row.previous_expires_at,
+  };
 }
 
 /** A server whose record cannot be read keeps its place, so that no less specific server answers instead of it. */

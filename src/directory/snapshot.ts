@@ -40,6 +40,8 @@ export class Directory {
   readonly #tokensByHash = new Map<string, Token>();
   #instanceServers: readonly Server[] = NONE;
   #generation = 0;
+  /** Something was removed below which there may be more. */
+  #orphans = false;
 
   /** Grows with every change to servers or the tree (not to tokens): what was derived from them before is stale. */
   get generation(): number {
@@ -145,6 +147,7 @@ export class Directory {
     const target = this.#groups.get(id);
     if (target === undefined) return;
     this.#groups.delete(id);
+    this.#orphans = true;
     deleteOwn(this.#groupsByPath, target.group.path, target);
     this.#generation++;
   }
@@ -153,6 +156,7 @@ export class Directory {
     const target = this.#projects.get(id);
     if (target === undefined) return;
     this.#projects.delete(id);
+    this.#orphans = true;
     deleteOwn(this.#projectsByPath, target.project.path, target);
     this.#generation++;
   }
@@ -161,6 +165,7 @@ export class Directory {
     const target = this.#environments.get(id);
     if (target === undefined) return;
     this.#environments.delete(id);
+    this.#orphans = true;
     deleteOwn(this.#environmentsBySlug, slugKey(target.environment), target);
     this.#generation++;
   }
@@ -183,6 +188,34 @@ export class Directory {
     for (const hash of [token.hash, token.previousHash]) {
       if (hash !== null) deleteOwn(this.#tokensByHash, hash, token);
     }
+  }
+
+  /**
+   * Removes what lies below something that was removed, but stayed itself: SQLite's own shell heeds no foreign keys, so a
+   * project that was deleted with it leaves its environments and tokens behind. Servers of what is gone answer for nothing.
+   */
+  removeOrphans(): void {
+    if (!this.#orphans) return;
+    this.#orphans = false;
+    for (let before = -1; before !== this.#groups.size; ) {
+      before = this.#groups.size;
+      for (const { group } of this.#groups.values()) {
+        if (group.parent !== null && !this.#groups.has(group.parent.id)) this.removeGroup(group.id);
+      }
+    }
+    for (const { project } of this.#projects.values()) {
+      if (!this.#groups.has(project.group.id)) this.removeProject(project.id);
+    }
+    for (const { environment } of this.#environments.values()) {
+      if (!this.#projects.has(environment.project.id)) this.removeEnvironment(environment.id);
+    }
+    for (const token of this.#tokens.values()) if (!this.#holds(token.target)) this.removeToken(token.id);
+  }
+
+  #holds(target: Target): boolean {
+    if (target.level === 'group') return this.#groups.has(target.group.id);
+    if (target.level === 'project') return this.#projects.has(target.project.id);
+    return this.#environments.has(target.environment.id);
   }
 
   #environmentById(projectPath: string, id: string): Target | null {

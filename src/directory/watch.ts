@@ -1,9 +1,9 @@
 /**
  * Keeps the snapshot up to date with what any process writes to the database, within a second. Every 250 ms it asks the
- * change log, one indexed look-up, alike on SQLite and PostgreSQL. docs/decisions says why it polls.
+ * change log for its end, one indexed look-up, alike on SQLite and PostgreSQL. docs/decisions says why it polls.
  */
 import type { Log } from '../ops/log.ts';
-import { changesAfter, oldestSeq } from '../storage/changes.ts';
+import { changesAfter, latestSeq, oldestSeq } from '../storage/changes.ts';
 import type { Keyring } from '../storage/crypto.ts';
 import type { Database } from '../storage/database.ts';
 import { loadDirectory, patchDirectory } from './load.ts';
@@ -38,13 +38,16 @@ export async function watchDirectory(
   let looking: Promise<void> = Promise.resolve();
 
   async function look(): Promise<void> {
-    const [first] = await changesAfter(database.db, seq, 1);
-    if (first !== undefined) {
+    const latest = await latestSeq(database.db);
+    if (latest !== seq) {
       await database.read(async (trx) => {
         const changes = await changesAfter(trx, seq, MOST_PATCHED + 1);
         const last = changes.at(-1);
-        if (last === undefined) return;
-        if (changes.length > MOST_PATCHED || (await oldestSeq(trx)) > seq + 1) {
+        if (latest < seq || last === undefined) {
+          // The log ends before what is known: another state of the database was put in its place, all may be different.
+          log.warn('the change log went back, as after a restore: the directory is read anew');
+          ({ directory, seq } = await loadDirectory(trx, keyring, log));
+        } else if (changes.length > MOST_PATCHED || (await oldestSeq(trx)) > seq + 1) {
           ({ directory, seq } = await loadDirectory(trx, keyring, log));
         } else {
           await patchDirectory(trx, directory, changes, keyring, log);

@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely';
 import type { Row, Schema, Trx } from './schema.ts';
 
 /** 0 where nothing was ever logged. */
-export async function latestSeq(trx: Trx): Promise<number> {
+export async function latestSeq(trx: Kysely<Schema>): Promise<number> {
   const { seq } = await trx
     .selectFrom('changes')
     .select((eb) => eb.fn.max('seq').as('seq'))

@@ -10,12 +10,12 @@ import type { Schema, Trx } from './schema.ts';
 export type DatabaseDialect = 'sqlite' | 'postgres';
 
 export interface Database {
-  /** For queries outside of transactions. Inside `read` and `write` use only what they hand in, else SQLite waits for ever. */
+  /** For queries outside of transactions, which wait for no writer. Inside `read` and `write` use only what they hand in, else SQLite waits for ever. */
   readonly db: Kysely<Schema>;
   readonly dialect: DatabaseDialect;
   /** What opening did to the tables. */
   readonly migrated: Migrated;
-  /** Runs `fn` on one consistent state of the database; it cannot write. */
+  /** Runs `fn` on one consistent state of the database; it cannot write and waits for no writer. */
   read<T>(fn: (trx: Trx) => Promise<T>): Promise<T>;
   /**
    * Runs `fn` as one transaction: all of it or, when it throws, nothing. Writers of all processes take turns, so what `fn` reads
@@ -47,7 +47,21 @@ async function sqliteIn(dataDir: string): Promise<Opened> {
   const { openSqlite } = await import('./sqlite.ts');
   try {
     const db = await openSqlite(file);
-    return { ...transactions(db), db, dialect: 'sqlite', write: (fn) => db.transaction().execute(fn) };
+    // Its own connection: who waits to write (for another process, up to seconds) must not hold up the look for changes.
+    const writer = await openSqlite(file).catch(async (error: unknown) => {
+      await db.destroy();
+      throw error;
+    });
+    return {
+      ...transactions(db),
+      db,
+      dialect: 'sqlite',
+      write: (fn) => writer.transaction().execute(fn),
+      async close() {
+        await writer.destroy();
+        await db.destroy();
+      },
+    };
   } catch (error) {
     throw new Error(`The database ${file} cannot be opened (${reason(error)}).`);
   }

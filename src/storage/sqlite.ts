@@ -1,4 +1,4 @@
-/** Kysely over Node's own SQLite. One connection for a process; Kysely hands it to one transaction or query at a time. */
+/** Kysely over Node's own SQLite. One connection, which Kysely hands to one transaction or query at a time. */
 import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
