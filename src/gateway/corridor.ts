@@ -10,7 +10,7 @@ import type { Binding } from '../upstream/binding.ts';
 import { type Address, parseAddress } from './address.ts';
 import { corsHeaders } from './cors.ts';
 import { bindingsOf, type EntranceParts, type GatewaySettings, identify, notFound, originForm } from './entrance.ts';
-import { createBodyReader, decodeForm } from './form.ts';
+import { createBodyReader, decodeForm, type Pair } from './form.ts';
 import { type ForwardParts, forward } from './forward.ts';
 import { answerOpen, methodNotAllowed } from './open.ts';
 import { buildQuestion } from './question.ts';
@@ -66,15 +66,20 @@ export function createCorridor(parts: CorridorParts): Corridor {
     const binding = bindings(target, settings.limits);
     visit.server = binding.server.name;
     checkOpen(endpoint, binding, visit.request.method ?? '');
-    visit.release = parts.rates.enter({ token: token.id, target: targetKey(target), server: binding.server.id }, binding.limits);
-    const url = decodeForm(query);
-    if (visit.request.method !== 'POST') {
-      forward(visit, buildQuestion(endpoint, upstreamPath, url, []), binding, parts);
-      return;
-    }
-    readBody(visit.request)
-      .then((body) => forward(visit, buildQuestion(endpoint, upstreamPath, url, body), binding, parts))
-      .catch((error) => refuse(visit, error, parts));
+    const go = (body: readonly Pair[]) => {
+      const question = buildQuestion(endpoint, upstreamPath, decodeForm(query), body);
+      visit.release = parts.rates.enter(
+        { token: token.id, target: targetKey(target), server: binding.server.id },
+        binding.limits,
+      );
+      forward(visit, question, binding, parts);
+    };
+    // A body that comes slowly must not take a place among the questions that run.
+    if (visit.request.method === 'POST')
+      readBody(visit.request)
+        .then(go)
+        .catch((error) => refuse(visit, error, parts));
+    else go([]);
   }
 
   function findTarget(address: Address, token: Token): Target {

@@ -160,7 +160,11 @@ function readMultipart(request: IncomingMessage, take: (bytes: number) => void):
     form.on('field', (name: string | undefined, value: string) => {
       if (name !== undefined) pairs.push([name, value]);
     });
-    form.on('file', (_name, stream) => stream.resume());
+    form.on('file', (_name, stream) => {
+      // A file that breaks off is an error of its stream alone; without a listener it would end the process.
+      stream.on('error', fail);
+      stream.resume();
+    });
     form.on('fieldsLimit', () => fail(tooManyPairs()));
     form.on('partsLimit', () => fail(tooManyPairs()));
     form.on('error', (error: unknown) => fail(error as Error));

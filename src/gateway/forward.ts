@@ -50,17 +50,21 @@ function wait<T>(
   giveUp?: () => void,
 ): void {
   const { server, limits } = binding;
-  const deadline = setTimeout(() => {
-    refuse(
-      visit,
-      new PromgateError('timeout', `server ${JSON.stringify(server.name)} did not answer within ${limits.timeout / 1000}s`),
-      parts,
-    );
-    giveUp?.();
-  }, limits.timeout);
+  const done = () => {
+    visit.work = null;
+  };
+  visit.work = work.then(done, done);
+  const deadline = setTimeout(
+    () => {
+      const text = `server ${JSON.stringify(server.name)} did not answer within ${limits.timeout / 1000}s`;
+      refuse(visit, new PromgateError('timeout', text), parts);
+      giveUp?.();
+    },
+    Math.max(1, limits.timeout - (performance.now() - visit.startedAt)),
+  );
   visit.response.once('close', () => {
-    if (visit.over) return;
     clearTimeout(deadline);
+    if (visit.over) return;
     giveUp?.();
     endVisit(visit, null, null, parts);
   });

@@ -5,14 +5,27 @@
 import { PromgateError } from '../errors.ts';
 import { scopeSelector } from '../guard/confine.ts';
 import type { Decision, Guard } from '../guard/decide.ts';
-import { checkDepth, checkQueryBytes, checkRange, checkReach, type Limits, type ReachTimes } from '../guard/limits.ts';
+import {
+  checkDepth,
+  checkNesting,
+  checkQueryBytes,
+  checkRange,
+  checkReach,
+  checkSubqueries,
+  type Limits,
+  type ReachTimes,
+} from '../guard/limits.ts';
 import { rangeVariable, substitute, type Variables } from '../guard/variables.ts';
+import { PromqlError } from '../promql/error.ts';
+import { parse } from '../promql/parse.ts';
 import { print } from '../promql/print.ts';
 import type { Binding } from '../upstream/binding.ts';
 import type { Question } from './question.ts';
 import { parseDuration, parseTime } from './time.ts';
 
 const TIMES = ['time', 'start', 'end'] as const;
+/** Each that is new costs a shared server a question. Grafana sends one. */
+const MAX_SELECTORS = 64;
 const DURATIONS = ['step', 'timeout', 'lookback_delta'] as const;
 
 /**
@@ -43,8 +56,22 @@ export function prepare(question: Question, binding: Binding, guard: Guard): str
     };
     return decision instanceof Promise ? decision.then(decided) : decided(decision);
   }
+  if (endpoint.guarded === 'nothing' && query !== undefined) checkOnlyDepth(query, limits);
   if (endpoint.guarded === 'match' && scope !== null) return prepareSelectors(question, binding, guard);
   return encode(question, binding.fixedParams);
+}
+
+/**
+ * `format_query` and `parse_query` evaluate nothing, but the time and memory that a server takes to print a query grow with the
+ * square and cube of its nesting.
+ */
+function checkOnlyDepth(query: string, limits: Limits): void {
+  try {
+    checkDepth(parse(query), limits);
+  } catch (error) {
+    if (!(error instanceof PromqlError)) throw error;
+    checkNesting(error, limits);
+  }
 }
 
 /** On a confined server every `match[]` is confined, and where there is none, everything in scope is asked for. */
@@ -62,13 +89,22 @@ async function prepareSelectors(question: Question, binding: Binding, guard: Gua
   if (given.length === 0 && endpoint.name === 'series') {
     throw new PromgateError('bad_data', 'no match[] parameter provided');
   }
-  const decisions = await Promise.all(given.map((selector) => guard.decide(binding, selector, 'selector')));
-  repeated.set('match[]', given.length === 0 ? [print(scopeSelector(scope))] : decisions.map(({ text }) => text));
+  if (given.length > MAX_SELECTORS) {
+    throw new PromgateError(
+      'limit',
+      `limit of match[] exceeded: ${given.length} are given, at most ${MAX_SELECTORS} are allowed on this server`,
+    );
+  }
+  const texts: string[] = [];
+  // One after the other: each new one asks the server.
+  for (const selector of given) texts.push((await guard.decide(binding, selector, 'selector')).text);
+  repeated.set('match[]', texts.length === 0 ? [print(scopeSelector(scope))] : texts);
   return encode(question, binding.fixedParams);
 }
 
 function checkContent(expr: Exclude<Decision['expr'], null>, numbers: Numbers, limits: Limits): void {
   checkDepth(expr, limits);
+  checkSubqueries(expr, limits);
   if (limits.maxRange > 0) checkReach(expr, timesOf(numbers), limits);
 }
 

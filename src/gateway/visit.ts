@@ -26,6 +26,8 @@ export interface Visit {
   server: string | null;
   /** Gives back its place among those that may run at once. */
   release: (() => void) | null;
+  /** What the server is being asked beside the answer itself; never rejects. */
+  work: Promise<void> | null;
   over: boolean;
 }
 
@@ -46,6 +48,7 @@ export function beginVisit(
     token: null,
     server: null,
     release: null,
+    work: null,
     over: false,
   };
 }
@@ -59,7 +62,12 @@ export function endVisit(
 ): void {
   if (visit.over) return;
   visit.over = true;
-  visit.release?.();
+  // Work that cannot be called off keeps the place: the server is still busy with it.
+  const { release, work } = visit;
+  if (release !== null) {
+    if (work === null) release();
+    else void work.finally(release);
+  }
   // The rest of the answer waits for a client that does not read: not for ever.
   if (visit.response.writableLength > 0) visit.response.setTimeout(UNREAD, () => visit.response.destroy());
   const elapsed = performance.now() - visit.startedAt;

@@ -33,7 +33,10 @@ export async function discover(ask: AskServer, confined: Binding): Promise<Capab
   const kind = binding.server.kind ?? kindOf(await get('status/buildinfo', ''));
   const always = `start=0&end=${Math.ceil(Date.now() / 1000)}`;
   const byMatch = `${always}&match%5B%5D=${NOTHING}`;
-  const shown = !isNothing(await get('label/__name__/values', `${always}&limit=1`));
+  const names = await get('label/__name__/values', `${always}&limit=1`);
+  // Every server has this one. Whoever answers it with a refusal is not, or not now, the server that is meant.
+  if (!Array.isArray(names)) throw serverFailed(binding, 404);
+  const shown = names.length > 0;
   const confinesLabels =
     shown && isNothing(await get('label/__name__/values', byMatch)) && isNothing(await get('labels', byMatch));
   return {

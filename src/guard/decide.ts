@@ -45,6 +45,8 @@ export interface Guard {
 const MEMORY = 32 * 1024 * 1024;
 const ENTRY = 400;
 const TREE = 20;
+/** Milliseconds that a server's capabilities are believed. */
+const CAPABILITIES_AGE = 300_000;
 
 export interface GuardParts {
   readonly ask: AskServer;
@@ -57,18 +59,24 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
     maxSize: MEMORY,
     sizeCalculation: (decision, key) => ENTRY + 2 * key.length + (decision instanceof Promise ? 0 : TREE * decision.text.length),
   });
-  const known = new WeakMap<Server, Capabilities | Promise<Capabilities>>();
+  // Not for ever: a server may be replaced by another version at the same URL.
+  const known = new LRUCache<string, Capabilities | Promise<Capabilities>>({ max: 10_000, ttl: CAPABILITIES_AGE });
   const identityOf = identities();
 
+  /** Headers may lead to another server behind the same URL (`X-Scope-OrgID`), so they belong to the question. */
+  function keyOf(binding: Binding): string {
+    return `${identityOf(binding.server)} ${binding.headers.join(' ')}`;
+  }
+
   function capabilities(binding: Binding): Capabilities | Promise<Capabilities> {
-    const { server } = binding;
-    const before = known.get(server);
+    const key = keyOf(binding);
+    const before = known.get(key);
     if (before !== undefined) return before;
     const asking = discover(ask, binding);
-    known.set(server, asking);
+    known.set(key, asking);
     asking.then(
-      (found) => (found.shown ? known.set(server, found) : known.delete(server)),
-      () => known.delete(server),
+      (found) => (found.shown ? known.set(key, found) : known.delete(key)),
+      () => known.delete(key),
     );
     return asking;
   }
@@ -109,7 +117,8 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
     checkDepth(expr, binding.limits);
     const confined = print(confine(expr, scope));
     const selectors = selectorsOf(expr).length;
-    if (!isConfined(readingOfText(confined), scope, selectors)) throw unverified(binding);
+    const own = tryReading(confined);
+    if (own === null || !isConfined(own, scope, selectors)) throw unverified(binding);
     const reading = binding.server.verify === 'server' ? (await capabilities(binding)).reading : null;
     if (reading !== null && !(await serverAgrees(binding, scope, confined, selectors, reading))) throw unverified(binding);
     return { text: confined, expr, verifiedBy: reading ?? 'local' };
@@ -122,11 +131,19 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
     selectors: number,
     reading: 'parse_query' | 'format_query',
   ): Promise<boolean> {
-    const { head, body } = await ask(binding, `/api/v1/${reading}`, `query=${encodeURIComponent(confined)}`);
+    const { head, body } = await ask(binding, `/api/v1/${reading}`, `query=${encodeURIComponent(confined)}`).catch((error) => {
+      // It told how it reads queries, and has no such endpoint now: another server by the look of it.
+      if (!(error instanceof PromgateError && error.code === 'not_found')) throw error;
+      known.delete(keyOf(binding));
+      throw serverFailed(binding, 404);
+    });
     const answer = parseJson(body);
     if (head.status === 400 && isObject(answer) && typeof answer.error === 'string')
       throw new PromgateError('bad_data', answer.error);
-    if (head.status !== 200) throw serverFailed(binding, head.status);
+    if (head.status !== 200) {
+      known.delete(keyOf(binding));
+      throw serverFailed(binding, head.status);
+    }
     const data = isObject(answer) ? answer.data : null;
     const found = reading === 'parse_query' ? readingOfTree(data) : typeof data === 'string' ? tryReading(data) : null;
     return found !== null && isConfined(found, scope, selectors);

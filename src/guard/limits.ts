@@ -5,6 +5,7 @@ import { depth } from '../promql/depth.ts';
 import type { PromqlError } from '../promql/error.ts';
 import { formatDuration } from '../promql/format.ts';
 import { extent, type RequestTimes, timing } from '../promql/timing.ts';
+import { children } from '../promql/walk.ts';
 
 /** The limits that hold for one endpoint: the instance's, overridden by the server's. */
 export interface Limits {
@@ -53,6 +54,32 @@ export function checkNesting({ nesting = 0 }: PromqlError, { maxDepth }: Limits)
     'limit',
     `limit max_depth exceeded: the query is nested more than ${nesting} deep, at most ${maxDepth} is allowed`,
   );
+}
+
+/** So many points of its own may a subquery compute for each that may be asked for: a month by the minute, and a good deal more. */
+const SUBQUERY_FACTOR = 100;
+/** Prometheus' `global.evaluation_interval` unless configured: the step of a subquery that names none. */
+const DEFAULT_STEP = 60_000;
+
+/**
+ * Throws `limit` where subqueries, multiplied through their nesting, compute more than a hundred times `maxPoints`. A server
+ * holds all of these points at once, whatever its time-out. A range or step that only the server can compute counts as one point.
+ */
+export function checkSubqueries(query: Expr, { maxPoints }: Limits): void {
+  const asked = subqueryPoints(query);
+  const most = maxPoints * SUBQUERY_FACTOR;
+  if (asked <= most) return;
+  throw new PromgateError(
+    'limit',
+    `limit max_points exceeded: the subqueries compute ${asked} points for each point of the answer, at most ${most} are allowed`,
+  );
+}
+
+function subqueryPoints(expr: Expr): number {
+  const inside = children(expr).reduce((most, child) => Math.max(most, subqueryPoints(child)), 1);
+  if (expr.kind !== 'Subquery' || typeof expr.range !== 'number') return inside;
+  const step = expr.step === null ? DEFAULT_STEP : expr.step;
+  return typeof step === 'number' ? inside * Math.max(1, Math.ceil(expr.range / step)) : inside;
 }
 
 /**

@@ -66,7 +66,8 @@ export function check(expr: Expr, text = ''): ValueType {
     const scalars = lhs === 'scalar' && rhs === 'scalar';
     if (node.bool && !comparisons.has(op)) refuse(node, 'bool modifier can only be used on comparison operators');
     if (comparisons.has(op) && !node.bool && scalars) refuse(node, 'comparisons between scalars must use BOOL modifier');
-    const twice = matching?.on ? matching.labels.find((label) => matching.include.includes(label)) : undefined;
+    const include = new Set(matching?.include);
+    const twice = matching?.on ? matching.labels.find((label) => include.has(label)) : undefined;
     if (twice !== undefined) refuse(node, `label ${JSON.stringify(twice)} must not occur in ON and GROUP clause at once`);
     for (const [side, type] of [[node.lhs, lhs] as const, [node.rhs, rhs] as const]) {
       if (type !== 'scalar' && type !== 'vector')

@@ -11,9 +11,12 @@ const shortEscapes: Record<string, string> = {
 };
 
 /** What Go's `unicode.IsPrint` lets stand: letters, marks, numbers, punctuation, symbols and the ASCII space. */
-const unprintable = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]|["\\]/gu;
+const unprintable = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]|["\\\ufffd]/gu;
 
-/** A string in double quotes as Go's `strconv.Quote` writes it. Lone surrogates are bytes that are not UTF-8 (see ast.ts). */
+/**
+ * A string in double quotes as Go's `strconv.Quote` writes it, but for U+FFFD: written as it is, it would be taken for a sign of
+ * broken text. Lone surrogates are bytes that are not UTF-8 (see ast.ts).
+ */
 export function quote(value: string): string {
   return `"${value.replace(unprintable, escapeCharacter)}"`;
 }

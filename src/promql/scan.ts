@@ -186,9 +186,13 @@ function endStretch(top: Frame): void {
 function endOfComment(text: string, from: number): number {
   const lineFeed = text.indexOf('\n', from);
   const end = lineFeed === -1 ? text.length : lineFeed;
-  const carriageReturn = text.indexOf('\r', from);
-  if (carriageReturn !== -1 && carriageReturn < end - 1) {
-    throw new PromqlError('carriage return inside a comment', text, carriageReturn, { found: '\r', expected: 'a line feed' });
+  // Only this line is looked at: else a text of many comments would be looked through for each.
+  const carriageReturn = text.slice(from, end - 1).indexOf('\r');
+  if (carriageReturn !== -1) {
+    throw new PromqlError('carriage return inside a comment', text, from + carriageReturn, {
+      found: '\r',
+      expected: 'a line feed',
+    });
   }
   return end;
 }

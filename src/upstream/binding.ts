@@ -52,7 +52,11 @@ export function bind(target: Target, server: Server, instanceLimits: Limits & Ra
     headers.push(name, headerValue(server, name, fillTemplate(template, variables)));
   }
   const fixedParams = new Map<string, string>();
-  for (const [name, template] of Object.entries(connection.queryParams)) fixedParams.set(name, fillTemplate(template, variables));
+  for (const [name, template] of Object.entries(connection.queryParams)) {
+    const value = fillTemplate(template, variables);
+    if (/\{\{\s*\w+\s*\}\}/.test(value)) throw noValue(server, `parameter ${name}`);
+    fixedParams.set(name, value);
+  }
   if (scope !== null) confineNatively(fixedParams, scope);
   return {
     server,
@@ -89,8 +93,12 @@ function authorization(auth: { basic: { username: string; password: string } } |
 /** An unfilled template or a character beyond Latin-1 would reach the server as something else than was meant. */
 function headerValue(server: Server, name: string, value: string): string {
   if (/^[\t\x20-\x7e\xa0-\xff]*$/.test(value) && !/\{\{\s*\w+\s*\}\}/.test(value)) return value;
-  throw new PromgateError(
+  throw noValue(server, `header ${name}`);
+}
+
+function noValue(server: Server, what: string): PromgateError {
+  return new PromgateError(
     'unavailable',
-    `server ${JSON.stringify(server.name)} cannot be used for this endpoint: its header ${name} has no valid value here`,
+    `server ${JSON.stringify(server.name)} cannot be used for this endpoint: its ${what} has no valid value here`,
   );
 }

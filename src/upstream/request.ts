@@ -28,6 +28,6 @@ export function buildRequest(binding: Binding, path: string, parameters: string,
     gzip: options.gzip,
     text: options.text,
     timeout: limits.timeout,
-    maxResponse: Math.min(options.maxResponse, limits.maxResponse),
+    maxResponse: options.maxResponse,
   };
 }
