@@ -19,6 +19,7 @@ import { createMetrics } from './ops/metrics.ts';
 import { pruneChanges } from './storage/changes.ts';
 import { openKeyring } from './storage/crypto.ts';
 import { openDatabase } from './storage/database.ts';
+import { checkKey } from './storage/key-check.ts';
 import { createAskServer } from './upstream/collect.ts';
 import { createPools } from './upstream/pools.ts';
 
@@ -53,6 +54,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     const keyring = openKeyring(settings);
     const database = await openDatabase(settings);
     opened.push(() => database.close());
+    await checkKey(database, keyring);
     const pools = createPools();
     opened.push(() => pools.destroy());
     const watch = await watchDirectory(database, keyring, log, (directory) => pools.keepOnly(directory.servers()));

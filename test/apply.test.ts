@@ -42,7 +42,10 @@ describe.each(dialects)('apply on %s', (dialect) => {
   });
   afterEach(() => home.remove());
 
-  const apply = (text: string, more: { dryRun?: boolean; prune?: boolean; env?: Record<string, string> } = {}) => {
+  const apply = (
+    text: string,
+    more: { dryRun?: boolean; prune?: boolean; newKey?: boolean; env?: Record<string, string> } = {},
+  ) => {
     const options = { fileName: 'r.yml', dryRun: false, prune: false, env: { PASSWORD: 'one' }, ...more };
     return applyResources(home.database, keyring, text, options);
   };
@@ -139,10 +142,13 @@ describe.each(dialects)('apply on %s', (dialect) => {
     expect(opened.find(({ name }) => name === 'shared')?.url).toBe('http://10.0.0.8:9090');
   });
 
-  it('seals anew what was sealed with a key that is lost', async () => {
+  it('refuses another secret key, unless told that the one before is lost: then it seals anew', async () => {
     await apply(shop);
     keyring = openKeyring({ dataDir: home.settings.dataDir, secretKey: Buffer.alloc(32, 2) });
-    const { counts } = await apply(shop);
+    const before = await contents();
+    for (const more of [{}, { dryRun: true }, { prune: true }]) await expect(apply(shop, more)).rejects.toThrow('secret_key');
+    expect(await contents()).toEqual(before);
+    const { counts } = await apply(shop, { newKey: true });
     expect(counts).toMatchObject({ changed: 4, unchanged: 5 });
     const rows = await home.database.read(allServers);
     expect(rows.map((row) => serverFromRow(row, keyring).name).sort()).toEqual(['group', 'main', 'own', 'shared']);

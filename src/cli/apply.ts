@@ -7,6 +7,7 @@ interface Options {
   readonly file: string;
   readonly dryRun?: true;
   readonly prune?: true;
+  readonly newKey?: true;
   readonly output: OutputFormat;
 }
 
@@ -16,6 +17,7 @@ export const register: RegisterCommand = (program) => {
     .requiredOption('-f, --file <file>', 'resource file; - for standard input')
     .option('--dry-run', 'only say what would be done')
     .option('--prune', 'also remove what an earlier apply made and the file no longer names')
+    .option('--new-key', 'the key is lost: use the present one, and encrypt with it what the file names')
     .action(async (options: Options, command: Command) => {
       const settings = await settingsOf(command);
       const text = await readInput(options.file);
@@ -28,6 +30,7 @@ export const register: RegisterCommand = (program) => {
           fileName: options.file === '-' ? 'stdin' : options.file,
           dryRun: options.dryRun === true,
           prune: options.prune === true,
+          newKey: options.newKey === true,
           env: process.env,
         });
         await report(options.output, result);

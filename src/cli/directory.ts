@@ -9,11 +9,15 @@ export async function loadSnapshot(settings: Settings): Promise<Directory> {
   const { createLog } = await import('../ops/log.ts');
   const { openKeyring } = await import('../storage/crypto.ts');
   const { openDatabase } = await import('../storage/database.ts');
+  const { verifyKey } = await import('../storage/key-check.ts');
   const database = await openDatabase(settings);
   try {
     const log = createLog(settings.logLevel);
-    const { directory } = await database.read((trx) => loadDirectory(trx, openKeyring(settings), log));
-    return directory;
+    const keyring = openKeyring(settings);
+    return await database.read(async (trx) => {
+      await verifyKey(trx, keyring);
+      return (await loadDirectory(trx, keyring, log)).directory;
+    });
   } finally {
     await database.close();
   }

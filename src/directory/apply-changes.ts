@@ -40,7 +40,7 @@ export function applyResult(dryRun: boolean, changes: readonly Change[]): ApplyR
 /** The keys of the file in which `row` differs from `spec`. */
 export function changedFields(row: Row<'servers'>, spec: ServerSpec, keyring: Keyring): string[] {
   const now = current(row, keyring);
-  // Sealed with a key that is lost, or not by us: the file says what it should be, so it is sealed anew.
+  // Sealed with a key that is lost (`--new-key` came before), or not by us: the file says what it should be.
   if (now?.connection == null) return ['connection'];
   const { connection } = now;
   const pairs: [string, unknown, unknown][] = [

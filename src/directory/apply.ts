@@ -2,6 +2,7 @@
 import { dirname, resolve } from 'node:path';
 import type { Keyring } from '../storage/crypto.ts';
 import type { Database } from '../storage/database.ts';
+import { registerKey, verifyKey } from '../storage/key-check.ts';
 import type { ServerOwner } from '../storage/owner.ts';
 import { type ApplyResult, applyResult, type Change, changedFields } from './apply-changes.ts';
 import { conflicts } from './apply-conflicts.ts';
@@ -20,6 +21,8 @@ export interface ApplyOptions {
   readonly dryRun: boolean;
   /** Removes what an earlier apply made and the file no longer names. */
   readonly prune: boolean;
+  /** Takes the keyring's key for the database's, which was another one and is lost; what the file names is sealed with it. */
+  readonly newKey?: boolean;
   /** For secrets given as `{ env: NAME }`. */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
@@ -27,7 +30,7 @@ export interface ApplyOptions {
 /**
  * Applies the text of a resource file in one transaction. What stands there already as the file says is not touched, so
  * doing it twice changes nothing. Throws `ResourceFileError` with every problem of the file, then with every clash between
- * file and directory; either way nothing has changed.
+ * file and directory, and an Error when the database belongs to another key; either way nothing has changed.
  */
 export async function applyResources(
   database: Database,
@@ -40,6 +43,8 @@ export async function applyResources(
   const transaction = options.dryRun ? database.read : database.write;
   return transaction(async (trx) => {
     const writer = options.dryRun ? dryWriter() : databaseWriter(trx, keyring);
+    const known = options.newKey !== true && (await verifyKey(trx, keyring));
+    if (!known && !options.dryRun) await registerKey(trx, keyring);
     const state = await loadState(trx);
     const named = namesIn(resources);
     const changes = options.prune ? await prune(state, named, writer) : [];

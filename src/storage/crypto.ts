@@ -73,7 +73,7 @@ function readKey(path: string): Buffer | null {
     if (key.length !== keyLength || key.toString('base64') !== text) {
       throw new Error(
         `The key file ${path} does not hold ${keyLength} bytes in base64. Restore it from a backup; ` +
-          'if there is none, remove it and set the credentials of all servers again.',
+          'if there is none, remove it and run: promgate apply --new-key with a file of all servers.',
       );
     }
     return key;

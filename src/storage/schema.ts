@@ -9,6 +9,7 @@ export interface Schema {
   tokens: TokenRow;
   token_usage: TokenUsageRow;
   changes: ChangeRow;
+  key_check: KeyCheckRow;
 }
 
 /** A row as it is read. */
@@ -101,4 +102,10 @@ export interface ChangeRow {
   seq: Generated<number>;
   subject: ChangeSubject;
   row_id: number;
+}
+
+/** One row once a key was used. See `key-check.ts`. */
+export interface KeyCheckRow {
+  id: 1;
+  sealed: string;
 }

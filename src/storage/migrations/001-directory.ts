@@ -93,6 +93,10 @@ function tables(id: string): string[] {
       subject text not null,
       row_id bigint not null
     )`,
+    `create table key_check (
+      id bigint primary key check (id = 1),
+      sealed text not null
+    )`,
   ];
 }
 
