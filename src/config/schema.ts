@@ -116,7 +116,7 @@ export const schema = {
   maxPoints: key({
     path: 'limits.max_points',
     default: '11000',
-    meaning: "Most points per series of a range query. Prometheus' own limit is the same.",
+    meaning: "Most points per series of a range query. Prometheus' own limit is the same. Subqueries may compute a hundred times as many for each point.",
     read: positiveInteger,
   }),
   maxResponse: key({
