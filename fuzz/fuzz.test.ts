@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from '../src/promql/parse.ts';
 import { print } from '../src/promql/print.ts';
-import { around, asked, at } from '../test/guard/attempt.ts';
+import { around, asked, at, expectExtraFilters } from '../test/guard/attempt.ts';
 import { validQueries } from '../test/guard/corpora.ts';
 import type { Params } from '../test/support/ask.ts';
 import { type Carrier, comparable, expectConfined, type GuardRig, type Reply, startGuardRig } from '../test/support/guard-rig.ts';
@@ -25,6 +25,8 @@ const budget =
 
 let rig: GuardRig;
 let inputs = 0;
+/** Questions to VictoriaMetrics. */
+let filtered = 0;
 beforeAll(async () => {
   process.stderr.write(`FUZZ_SEED=${seed}\n`);
   rig = await startGuardRig();
@@ -70,7 +72,9 @@ async function fuzz<T>(input: fc.Arbitrary<T>, once: (input: T) => Promise<void>
     fc.asyncProperty(fc.array(input, { minLength: 1, maxLength: batch, size: 'max' }), async (list) => {
       await Promise.all(list.map(once));
       await expectConfined(rig, rig.recorders.prometheus.take());
-      rig.recorders.victoria.take();
+      const natively = rig.recorders.victoria.take();
+      expectExtraFilters(natively);
+      filtered += natively.length;
     }),
     { seed, ...budget },
   );
@@ -93,6 +97,7 @@ describe('changed', { timeout: (seconds + 120) * 1000 }, () => {
       if (alone.status === 400) alone = await rig.alone('prometheus', path, at(print(parse(query))));
       expect({ query, told: comparable(reply) }).toEqual({ query, told: comparable(alone) });
     });
+    expect(filtered).toBeGreaterThan(0);
   });
 
   it('selectors', async () => {
@@ -116,9 +121,17 @@ describe('changed', { timeout: (seconds + 120) * 1000 }, () => {
       'match[]=up&start=1748767800',
       'query=secret_b_total%7Bnamespace%3D%22secret-b%22%7D',
     ];
-    const parts = ['query', 'match[]'].map(
-      (name) => `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\nup or secret_b_total\r\n--b--\r\n`,
-    );
+    const field = (name: string): string =>
+      `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\nup or secret_b_total\r\n`;
+    const file = '--b\r\nContent-Disposition: form-data; name="f"; filename="x"\r\n\r\nabc';
+    const parts = [
+      ...['query', 'match[]'].map((name) => `${field(name)}--b--\r\n`),
+      `${field('query')}${file}\r\n--b--\r\n`,
+      `${file}\r\n${field('query')}--b--\r\n`,
+      // As when a client is cut off.
+      file,
+      field('query') + file,
+    ];
     const types = ['application/x-www-form-urlencoded', 'multipart/form-data; boundary=b'];
     const paths = fc.constantFrom('query', 'query_range', 'query_exemplars', 'series', 'labels');
     const type = fc.oneof({ weight: 4, arbitrary: fc.constantFrom(...types) }, { weight: 1, arbitrary: mutatedRequest(types) });
