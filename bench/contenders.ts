@@ -13,6 +13,7 @@ export interface Contender {
   /** In front of `/api/v1/…`. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
+  readonly pid: number;
   readonly stop: () => Promise<void>;
 }
 
@@ -30,20 +31,20 @@ export async function startVmauth(dir: string, upstream: string): Promise<Conten
     '-maxIdleConnsPerBackend=256',
     '-loggerLevel=ERROR',
   ];
-  const { stop } = await startPinned(PROXY_CORE, 'vmauth', args, url, { GOMAXPROCS: '1' });
-  return { name: 'vmauth', url, headers: { Authorization: basic(USER, PASSWORD) }, stop };
+  const { pid, stop } = await startPinned(PROXY_CORE, 'vmauth', args, url, { GOMAXPROCS: '1' });
+  return { name: 'vmauth', url, headers: { Authorization: basic(USER, PASSWORD) }, pid, stop };
 }
 
 export async function startBareProxy(upstream: string): Promise<Contender> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const { stop } = await startPinned(
+  const { pid, stop } = await startPinned(
     PROXY_CORE,
     process.execPath,
     [join(import.meta.dirname, 'bare-proxy.ts'), String(port), upstream],
     url,
   );
-  return { name: 'bare undici proxy', url, headers: {}, stop };
+  return { name: 'bare undici proxy', url, headers: {}, pid, stop };
 }
 
 export async function startPromgate(dir: string, upstream: string): Promise<Contender> {
@@ -58,9 +59,9 @@ projects: [{ path: acme/shop, environments: [{ name: production }] }]
   const target = { level: 'environment', path: 'acme/shop:production' } as const;
   const { username, token } = await createToken(database, target, { name: 'bench' });
   await database.close();
-  const { origin, stop } = await serve(dataDir);
+  const { origin, pid, stop } = await serve(dataDir);
   const url = `${origin}/acme/shop/-/environments/production/prometheus`;
-  return { name: 'Promgate', url, headers: { Authorization: basic(username, token) }, stop };
+  return { name: 'Promgate', url, headers: { Authorization: basic(username, token) }, pid, stop };
 }
 
 /** Runs `promgate serve` as a user would, on the proxy's core. */

@@ -11,7 +11,7 @@ import { captureAnswers } from './answers.ts';
 import { type Contender, serve, startBareProxy, startPromgate, startVmauth } from './contenders.ts';
 import { fillDirectory, writeScript } from './directory.ts';
 import { queries, startGuardBench } from './guard.ts';
-import { measure } from './load.ts';
+import { measure, measureCpu } from './load.ts';
 import { LOAD_CORE, startPinned } from './pin.ts';
 
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 5);
@@ -38,23 +38,27 @@ function ratio(values: readonly number[], base: readonly number[]): string {
 
 async function passThrough(title: string, path: string, contenders: readonly Contender[]): Promise<void> {
   const rates = contenders.map((): number[] => []);
+  const costs = contenders.map((): number[] => []);
   say(`${title}: warming up …`);
   for (const { url, headers } of contenders) await measure({ url: url + path, headers, seconds: WARM_UP });
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [i, { name, url, headers }] of contenders.entries()) {
-      const rate = await measure({ url: url + path, headers, seconds: SECONDS });
+    for (const [i, { name, url, headers, pid }] of contenders.entries()) {
+      const { rate, cpu } = await measureCpu(pid, { url: url + path, headers, seconds: SECONDS });
       rates[i]?.push(rate);
-      say(`${title}, round ${round + 1}/${ROUNDS}: ${name} ${rate.toFixed(0)}/s`);
+      costs[i]?.push(cpu);
+      say(`${title}, round ${round + 1}/${ROUNDS}: ${name} ${rate.toFixed(0)}/s, ${cpu.toFixed(0)} µs of its core each`);
     }
   }
-  const of = (name: string) => rates[contenders.findIndex((contender) => contender.name === name)] as number[];
+  const at = (values: number[][], name: string) =>
+    values[contenders.findIndex((contender) => contender.name === name)] as number[];
   print(`\n${title}\n`);
-  print('| | requests/s, median | × vmauth, median (min–max) | × the server itself |');
-  print('|---|---|---|---|');
+  print('| | requests/s, median | × vmauth, median (min–max) | × the server itself | core time per request, vmauth ÷ it |');
+  print('|---|---|---|---|---|');
   for (const { name } of contenders) {
-    print(
-      `| ${name} | ${median(of(name)).toFixed(0)} | ${ratio(of(name), of('vmauth'))} | ${ratio(of(name), of('the server itself'))} |`,
-    );
+    const rate = at(rates, name);
+    const against = `${ratio(rate, at(rates, 'vmauth'))} | ${ratio(rate, at(rates, 'the server itself'))}`;
+    const cost = name === 'the server itself' ? '' : ratio(at(costs, 'vmauth'), at(costs, name));
+    print(`| ${name} | ${median(rate).toFixed(0)} | ${against} | ${cost} |`);
   }
 }
 
@@ -125,7 +129,7 @@ try {
   const program = join(import.meta.dirname, 'upstream.ts');
   const upstream = await startPinned(LOAD_CORE, process.execPath, [program, String(port), files.small, files.large], url);
   const contenders: Contender[] = [
-    { name: 'the server itself', url, headers: {}, stop: upstream.stop },
+    { name: 'the server itself', url, headers: {}, pid: upstream.pid, stop: upstream.stop },
     await startVmauth(dir.path, url),
     await startBareProxy(url),
     await startPromgate(dir.path, url),
