@@ -116,7 +116,8 @@ export const schema = {
   maxPoints: key({
     path: 'limits.max_points',
     default: '11000',
-    meaning: "Most points per series of a range query. Prometheus' own limit is the same. Subqueries may compute a hundred times as many for each point.",
+    meaning:
+      "Most points per series of a range query. Prometheus' own limit is the same. A subquery may be evaluated at 1,100,000 times at most, whatever is set here.",
     read: positiveInteger,
   }),
   maxResponse: key({

@@ -104,8 +104,9 @@ async function prepareSelectors(question: Question, binding: Binding, guard: Gua
 
 function checkContent(expr: Exclude<Decision['expr'], null>, numbers: Numbers, limits: Limits): void {
   checkDepth(expr, limits);
-  checkSubqueries(expr, limits);
-  if (limits.maxRange > 0) checkReach(expr, timesOf(numbers), limits);
+  const times = timesOf(numbers);
+  checkSubqueries(expr, times);
+  if (limits.maxRange > 0) checkReach(expr, times, limits);
 }
 
 /** The times at which a query is evaluated; without any, now. */

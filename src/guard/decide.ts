@@ -181,7 +181,8 @@ function tryRead(text: string, { limits }: Binding): Expr | null {
 
 function tryReading(text: string) {
   try {
-    return readingOfText(text);
+    // A server writes U+FFFD as it is, which is a sign of broken text to us everywhere but here.
+    return readingOfText(text.replaceAll('\ufffd', '\\ufffd'));
   } catch {
     return null;
   }

@@ -56,30 +56,26 @@ export function checkNesting({ nesting = 0 }: PromqlError, { maxDepth }: Limits)
   );
 }
 
-/** So many points of its own may a subquery compute for each that may be asked for: a month by the minute, and a good deal more. */
-const SUBQUERY_FACTOR = 100;
-/** Prometheus' `global.evaluation_interval` unless configured: the step of a subquery that names none. */
-const DEFAULT_STEP = 60_000;
+/** At so many times may a subquery be evaluated: a year by the half minute. */
+const MAX_SUBQUERY_POINTS = 100 * PROMETHEUS_MAX_POINTS;
 
 /**
- * Throws `limit` where subqueries, multiplied through their nesting, compute more than a hundred times `maxPoints`. A server
- * holds all of these points at once, whatever its time-out. A range or step that only the server can compute counts as one point.
+ * Throws `limit` where a subquery would be evaluated at more than 1,100,000 times, or nobody can say at how many. A server
+ * holds all of these points at once, whatever its time-out.
  */
-export function checkSubqueries(query: Expr, { maxPoints }: Limits): void {
-  const asked = subqueryPoints(query);
-  const most = maxPoints * SUBQUERY_FACTOR;
-  if (asked <= most) return;
+export function checkSubqueries(query: Expr, times: RequestTimes): void {
+  if (!hasSubquery(query)) return;
+  const { subqueryPoints } = timing(query, times);
+  if (subqueryPoints <= MAX_SUBQUERY_POINTS) return;
+  const asked = Number.isFinite(subqueryPoints) ? String(subqueryPoints) : 'no known number of';
   throw new PromgateError(
     'limit',
-    `limit max_points exceeded: the subqueries compute ${asked} points for each point of the answer, at most ${most} are allowed`,
+    `limit max_points exceeded: a subquery is evaluated at ${asked} times, at most ${MAX_SUBQUERY_POINTS} are allowed. Use a larger step.`,
   );
 }
 
-function subqueryPoints(expr: Expr): number {
-  const inside = children(expr).reduce((most, child) => Math.max(most, subqueryPoints(child)), 1);
-  if (expr.kind !== 'Subquery' || typeof expr.range !== 'number') return inside;
-  const step = expr.step === null ? DEFAULT_STEP : expr.step;
-  return typeof step === 'number' ? inside * Math.max(1, Math.ceil(expr.range / step)) : inside;
+function hasSubquery(expr: Expr): boolean {
+  return expr.kind === 'Subquery' || children(expr).some(hasSubquery);
 }
 
 /**

@@ -8,6 +8,8 @@ import { children, walk } from './walk.ts';
 
 /** How old the newest sample may be that an instant selector takes, unless the server or the request says otherwise. */
 export const defaultLookback = 300_000;
+/** The step of a subquery that names none: Prometheus' `global.evaluation_interval` unless configured. */
+const defaultStep = 60_000;
 
 /** A request's own times, in milliseconds. An instant query has its time as `start` and `end`, and `step` 0. */
 export interface RequestTimes {
@@ -57,6 +59,11 @@ export interface Timing {
   readonly atInParameter: boolean;
   /** `[1h:]`: the server's evaluation interval decides which samples count. */
   readonly subqueryWithoutStep: boolean;
+  /**
+   * At how many times the server evaluates the most demanding subquery: it does so once, over the whole range of what is around
+   * it and its own. 0 without any, Infinity where it cannot be known.
+   */
+  readonly subqueryPoints: number;
   /** Which series come out hangs on more than their labels and samples. */
   readonly limitk: boolean;
   readonly limitRatio: boolean;
@@ -86,6 +93,7 @@ export function timing(expr: Expr, request: RequestTimes | null = null, lookback
     usesRange: false,
     usesStep: false,
     atInParameter: false,
+    subqueryPoints: 0,
     subqueryWithoutStep: false,
     limitk: false,
     limitRatio: false,
@@ -115,9 +123,12 @@ export function timing(expr: Expr, request: RequestTimes | null = null, lookback
       }
       case 'Subquery': {
         if (node.step === null) seen.subqueryWithoutStep = true;
-        else millisecondsOf(node.step);
+        const step = node.step === null ? defaultStep : (millisecondsOf(node.step) ?? 0);
         const moved = shifted(place, node.at, node.offset);
-        visit(node.expr, { ...moved, from: moved.from - rangeOf(node.range) });
+        const inner = { ...moved, from: moved.from - rangeOf(node.range) };
+        const span = inner.to - inner.from + (moved.anchor === 'time' && request !== null ? request.end - request.start : 0);
+        seen.subqueryPoints = Math.max(seen.subqueryPoints, step > 0 ? Math.ceil(span / step) : Infinity);
+        visit(node.expr, inner);
         return;
       }
       case 'Call':

@@ -322,6 +322,21 @@ describe('a server that answers 404 to everything for a while', () => {
 });
 
 describe('the points of subqueries', () => {
+  it.each([
+    // Prometheus evaluates a subquery over the whole range of the request at the subquery's step: 26 million points.
+    ['max_over_time(vector(1)[1m:100ms])', { start: '1746176400', end: '1748768400', step: '86400' }],
+    // … and one inside another over the whole range of the outer one: 31 thousand million points, not 1 * 60,000.
+    ['max_over_time(max_over_time(vector(1)[1m:1ms])[365d:365d])', { start: '1000', end: '2000', step: '10' }],
+    // Durations that are computed from constants (Prometheus 3 with promql-duration-expr).
+    ['max_over_time(vector(1)[10d * 1:100ms])', { start: '1000', end: '2000', step: '10' }],
+    ['max_over_time(vector(1)[10d:100ms * 1])', { start: '1000', end: '2000', step: '10' }],
+    ['max_over_time(vector(1)[10d:min_of(1ms, 1s)])', { start: '1000', end: '2000', step: '10' }],
+    ['max_over_time(vector(1)[range() * 1000:1ms])', { start: '1000', end: '2000', step: '10' }],
+  ])('count what the server computes: %s', async (text, times) => {
+    const rig = await start({});
+    await expectLimit(rig, () => rig.post('/api/v1/query_range', { query: text, ...times }), 'limit max_points exceeded');
+  });
+
   const endless = [
     'max_over_time(vector(1)[10d:100ms])',
     'max_over_time(up[1y:1s])',
