@@ -19,7 +19,7 @@ import { createMetrics } from './ops/metrics.ts';
 import { pruneChanges } from './storage/changes.ts';
 import { openKeyring } from './storage/crypto.ts';
 import { openDatabase } from './storage/database.ts';
-import { checkKey } from './storage/key-check.ts';
+import { checkKey, hasKey } from './storage/key-check.ts';
 import { createAskServer } from './upstream/collect.ts';
 import { createPools } from './upstream/pools.ts';
 
@@ -51,9 +51,9 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       await close().catch((error: unknown) => log.warn('a part could not be closed', {}, error));
   };
   try {
-    const keyring = openKeyring(settings);
     const database = await openDatabase(settings);
     opened.push(() => database.close());
+    const keyring = openKeyring(settings, { create: !(await hasKey(database)) });
     await checkKey(database, keyring);
     const pools = createPools();
     opened.push(() => pools.destroy());
@@ -90,9 +90,9 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     await gateway.register(promqlCheck(parts));
     const answers = followAnswers(gateway.server);
     const ops = createOpsListener(metrics, () => !stopping && watch.fresh());
-    await ops.listen(settings.opsListen);
+    await listenAt('ops_listen', settings.opsListen, (at) => ops.listen(at));
     opened.push(() => ops.close());
-    await gateway.listen(settings.listen);
+    await listenAt('listen', settings.listen, (at) => gateway.listen(at));
 
     log.info('started', {
       version: manifest.version,
@@ -152,6 +152,26 @@ function needRestart(before: Settings, after: Settings): string[] {
   return Object.entries(fixed)
     .filter(([key]) => JSON.stringify(before[key as keyof typeof fixed]) !== JSON.stringify(after[key as keyof typeof fixed]))
     .map(([, name]) => name);
+}
+
+/** The system's refusal in words that name the setting. */
+async function listenAt(
+  key: string,
+  at: Settings['listen'],
+  listen: (at: Settings['listen']) => Promise<unknown>,
+): Promise<void> {
+  try {
+    await listen(at);
+  } catch (error) {
+    const reasons: Record<string, string> = {
+      EADDRINUSE: 'is taken by another process',
+      EACCES: 'may not be used by this user',
+      EADDRNOTAVAIL: 'is no address of this machine',
+    };
+    const reason = reasons[(error as { code?: string }).code ?? ''];
+    if (reason === undefined) throw error;
+    throw new Error(`${key}: ${at.host}:${at.port} ${reason}; set another one (--${key.replace('_', '-')})`, { cause: error });
+  }
 }
 
 function addressOf(address: AddressInfo | string | null): string {

@@ -22,11 +22,19 @@ export const register: RegisterCommand = (program) => {
       const settings = await settingsOf(command);
       const text = await readInput(options.file);
       const { applyResources } = await import('../directory/apply.ts');
+      const { randomBytes } = await import('node:crypto');
       const { openKeyring } = await import('../storage/crypto.ts');
       const { openDatabase } = await import('../storage/database.ts');
+      const { hasKey } = await import('../storage/key-check.ts');
       const database = await openDatabase(settings);
       try {
-        const result = await applyResources(database, openKeyring(settings), text, {
+        const known = await hasKey(database);
+        // A dry run makes no key file: nothing is kept of what it seals.
+        const passing = options.dryRun === true && !known && settings.secretKey === null;
+        const keyring = passing
+          ? openKeyring({ ...settings, secretKey: randomBytes(32) })
+          : openKeyring(settings, { create: options.newKey === true || !known });
+        const result = await applyResources(database, keyring, text, {
           fileName: options.file === '-' ? 'stdin' : options.file,
           dryRun: options.dryRun === true,
           prune: options.prune === true,
@@ -46,7 +54,14 @@ async function readInput(file: string): Promise<string> {
     return text(process.stdin);
   }
   const { readFile } = await import('node:fs/promises');
-  return readFile(file, 'utf8');
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const { code } = error as { code?: string };
+    const reason =
+      code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a directory' : (error as Error).message;
+    throw new Error(`cannot read ${JSON.stringify(file)}: ${reason}`, { cause: error });
+  }
 }
 
 async function report(format: OutputFormat, { dryRun, changes, counts }: ApplyResult): Promise<void> {

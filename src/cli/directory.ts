@@ -9,11 +9,11 @@ export async function loadSnapshot(settings: Settings): Promise<Directory> {
   const { createLog } = await import('../ops/log.ts');
   const { openKeyring } = await import('../storage/crypto.ts');
   const { openDatabase } = await import('../storage/database.ts');
-  const { verifyKey } = await import('../storage/key-check.ts');
+  const { hasKey, verifyKey } = await import('../storage/key-check.ts');
   const database = await openDatabase(settings);
   try {
     const log = createLog(settings.logLevel);
-    const keyring = openKeyring(settings);
+    const keyring = openKeyring(settings, { create: !(await hasKey(database)) });
     return await database.read(async (trx) => {
       await verifyKey(trx, keyring);
       return (await loadDirectory(trx, keyring, log)).directory;

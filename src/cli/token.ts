@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { TokenEntry } from '../access/token-list.ts';
 import type { IssuedToken } from '../access/tokens.ts';
@@ -123,7 +124,11 @@ async function withDatabase(command: Command, work: (database: Database, externa
   }
 }
 
-function printIssued(format: OutputFormat, issued: IssuedToken, externalUrl: string): Promise<void> {
+/** Running gateways look for changes four times a second: a token that is printed is to work at once in a script's next line. */
+const KNOWN_EVERYWHERE = 500;
+
+async function printIssued(format: OutputFormat, issued: IssuedToken, externalUrl: string): Promise<void> {
+  await delay(KNOWN_EVERYWHERE);
   const data = {
     id: issued.id,
     name: issued.name,

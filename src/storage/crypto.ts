@@ -19,9 +19,12 @@ const keyLength = 32;
 const nonceLength = 12;
 const tagLength = 16;
 
-/** The keyring of an instance. Creates the key file when no key is set and there is none; several processes may do so at once. */
-export function openKeyring(settings: Pick<Settings, 'dataDir' | 'secretKey'>): Keyring {
-  return keyringOf(settings.secretKey ?? keyFromFile(settings.dataDir));
+/**
+ * The keyring of an instance. Creates the key file when no key is set and there is none, unless `create` is false: a key that was
+ * there and is gone must not be replaced by another one unseen. Several processes may create it at once.
+ */
+export function openKeyring(settings: Pick<Settings, 'dataDir' | 'secretKey'>, { create = true } = {}): Keyring {
+  return keyringOf(settings.secretKey ?? keyFromFile(settings.dataDir, create));
 }
 
 function keyringOf(key: Buffer): Keyring {
@@ -49,9 +52,16 @@ function keyringOf(key: Buffer): Keyring {
   };
 }
 
-function keyFromFile(dataDir: string): Buffer {
+function keyFromFile(dataDir: string, create: boolean): Buffer {
   const path = join(dataDir, 'secret.key');
-  return readKey(path) ?? createKey(dataDir, path);
+  const key = readKey(path);
+  if (key === null && !create) {
+    throw new Error(
+      `The key file ${path} is missing, and this database is used with a key. Put the file back from where it is kept, or set ` +
+        'secret_key. If the key is lost: promgate apply --new-key with a file of all servers.',
+    );
+  }
+  return key ?? createKey(dataDir, path);
 }
 
 /** `null` where there is no such file. */

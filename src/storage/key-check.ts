@@ -23,6 +23,12 @@ export async function verifyKey(trx: Trx, keyring: Keyring): Promise<boolean> {
   return true;
 }
 
+/** Whether the database is used with a key already: then no new one is to be made. */
+export async function hasKey(database: Pick<Database, 'read'>): Promise<boolean> {
+  const row = await database.read((trx) => trx.selectFrom('key_check').select('id').executeTakeFirst());
+  return row !== undefined;
+}
+
 /** Makes the keyring's key the database's, whichever was before. */
 export async function registerKey(trx: Trx, keyring: Keyring): Promise<void> {
   const sealed = keyring.seal(constant, constant);
