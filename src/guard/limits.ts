@@ -37,9 +37,26 @@ export function checkQueryBytes(query: string, selectors: readonly string[], lim
   }
 }
 
+interface Shape {
+  readonly depth: number;
+  readonly hasSubquery: boolean;
+}
+
+/** Trees are remembered with their decisions, and asked for with each question. */
+const shapes = new WeakMap<Expr, Shape>();
+
+function shapeOf(query: Expr): Shape {
+  let shape = shapes.get(query);
+  if (shape === undefined) {
+    shape = { depth: depth(query), hasSubquery: hasSubquery(query) };
+    shapes.set(query, shape);
+  }
+  return shape;
+}
+
 /** Throws `limit` where the query is nested deeper than `maxDepth`. */
 export function checkDepth(query: Expr, limits: Limits): void {
-  const asked = depth(query);
+  const asked = shapeOf(query).depth;
   if (asked <= limits.maxDepth) return;
   throw new PromgateError(
     'limit',
@@ -64,7 +81,7 @@ const MAX_SUBQUERY_POINTS = 100 * PROMETHEUS_MAX_POINTS;
  * holds all of these points at once, whatever its time-out.
  */
 export function checkSubqueries(query: Expr, times: RequestTimes): void {
-  if (!hasSubquery(query)) return;
+  if (!shapeOf(query).hasSubquery) return;
   const { subqueryPoints } = timing(query, times);
   if (subqueryPoints <= MAX_SUBQUERY_POINTS) return;
   const asked = Number.isFinite(subqueryPoints) ? String(subqueryPoints) : 'no known number of';
