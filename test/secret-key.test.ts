@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,6 +18,7 @@ const wrong = Buffer.alloc(32, 2);
 /** The one that runs sees its server sealed with another key in the end, and says so. */
 const log = createLog('error', () => undefined);
 const refusal = /secret key is not the one that this database is used with\. Set secret_key.*--new-key/;
+const missing = /key file .*secret\.key is missing, and this database is used with a key\..*--new-key/;
 const resources = JSON.stringify({
   servers: [{ name: 'main', url: 'http://127.0.0.1:1', auth: { bearer: 'hunter2' } }],
   projects: [{ path: 'acme/shop', environments: [{ name: 'production' }] }],
@@ -66,9 +68,14 @@ describe.each(dialects)('a database on %s that is used with one secret key', (di
     ['explain', 'acme/shop:production', 'up'],
   ])('refuses promgate %s %s %s with another one, and nothing has changed', async (...args) => {
     const before = await servers();
-    for (const key of [wrong, null]) {
-      expect(await run(key, args, resources)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(refusal) });
+    for (const [key, words] of [
+      [wrong, refusal],
+      [null, missing],
+    ] as const) {
+      expect(await run(key, args, resources)).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(words) });
     }
+    // Another file in its place would hide that it is gone.
+    expect(existsSync(join(promgate.settings.dataDir, 'secret.key'))).toBe(false);
     expect(await servers()).toEqual(before);
   });
 
