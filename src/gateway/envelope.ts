@@ -13,7 +13,7 @@ export function sendError(response: ServerResponse, error: PromgateError, header
 }
 
 /** Sends a small JSON text as the whole answer. */
-export function sendJson(response: ServerResponse, status: number, body: string, headers: Record<string, string>): void {
+function sendJson(response: ServerResponse, status: number, body: string, headers: Record<string, string>): void {
   const bodyUnread = !response.req.complete && !hasNoBody(response);
   response.writeHead(status, {
     ...headers,

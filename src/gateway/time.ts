@@ -2,13 +2,12 @@
  * Prometheus' time and duration parameters.
  * Source: `parseTime` and `parseDuration` in Prometheus' `web/api/v1/api.go`, `ParseDuration` in `common/model/time.go`.
  */
+import { parseDuration as parseUnits } from '../config/units.ts';
 
 const MIN_TIME = '-292273086-05-16T16:47:06Z';
 const MAX_TIME = '292277025-08-18T07:12:54.999999999Z';
 const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
-const DURATION = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/;
-const UNITS = [31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1000, 1];
 
 /** A Unix time in seconds or an RFC 3339 time, as Unix milliseconds; `null` when it is neither. */
 export function parseTime(text: string): number | null {
@@ -32,10 +31,7 @@ export function parseDuration(text: string): number | null {
     const milliseconds = Number(text) * 1000;
     return Number.isFinite(milliseconds) ? milliseconds : null;
   }
-  const sign = text.startsWith('-') ? -1 : 1;
-  const match = DURATION.exec(sign < 0 ? text.slice(1) : text);
-  if (match === null || match[0] === '') return null;
-  let total = 0;
-  for (let i = 0; i < UNITS.length; i++) total += Number(match[i + 1] ?? 0) * (UNITS[i] as number);
-  return sign * total;
+  const negative = text.startsWith('-');
+  const milliseconds = parseUnits(negative ? text.slice(1) : text);
+  return milliseconds === null ? null : negative ? -milliseconds : milliseconds;
 }

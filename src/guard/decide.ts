@@ -94,7 +94,8 @@ export function createGuard({ ask, alarm }: GuardParts): Guard {
     const working = decideConfined(binding, scope, text, form);
     remembered.set(key, working);
     working.then(
-      (decision) => remembered.set(key, decision),
+      // What goes on unread rests on what the server showed, and lapses with it.
+      (decision) => remembered.set(key, decision, decision.expr === null ? { ttl: CAPABILITIES_AGE } : {}),
       () => remembered.delete(key),
     );
     return working;
