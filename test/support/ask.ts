@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { getGlobalDispatcher } from 'undici';
 
 /** Query parameters, in order; a name may come twice. */
@@ -34,16 +35,12 @@ export async function ask(
 
 /**
  * What `through` answers while `direct` keeps giving one answer: again and again where the server's own answer changed
- * meanwhile, as those do that have times of scrapes in them.
+ * meanwhile, as those do that have times of scrapes, or alerts that come and go, in them.
  */
-export async function askBoth(
-  direct: () => Promise<Answer>,
-  through: () => Promise<Answer>,
-): Promise<{ direct: Answer; through: Answer }> {
+export async function askBoth<D, T>(direct: () => Promise<D>, through: () => Promise<T>): Promise<{ direct: D; through: T }> {
   for (;;) {
     const before = await direct();
     const answer = await through();
-    const after = await direct();
-    if (before.body === after.body) return { direct: before, through: answer };
+    if (isDeepStrictEqual(before, await direct())) return { direct: before, through: answer };
   }
 }
