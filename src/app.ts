@@ -136,6 +136,7 @@ function forGateway(settings: Settings): GatewaySettings {
   return {
     basePath: new URL(settings.externalUrl).pathname.replace(/\/$/, ''),
     limits: settings.limits,
+    cache: settings.cache,
     corsOrigins: settings.cors.origins,
     isTrustedProxy: networkMatcher(settings.trustedProxies),
   };

@@ -251,6 +251,7 @@ describe.each(dialects)('apply on %s', (dialect) => {
         enforce: {},
         limits: {},
         expose: [],
+        cache: {},
         verify: 'server' as const,
         connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
       };

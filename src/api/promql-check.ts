@@ -92,10 +92,11 @@ export function promqlCheck(parts: PromqlCheckParts): (app: FastifyInstance, opt
     const parsed = body.safeParse(request.body);
     if (!parsed.success) throw new FaultyBody(parsed.error.issues);
     const { query, environment, time, start, end, step, variables } = parsed.data;
-    const { limits } = parts.settings();
+    const settings = parts.settings();
+    const { limits } = settings;
     const target = environment === undefined ? null : findTarget(environment, token);
     visit.target = target;
-    const place: Place | null = target === null ? null : { binding: bindings(target, limits), guard: parts.guard };
+    const place: Place | null = target === null ? null : { binding: bindings(target, settings), guard: parts.guard };
     visit.server = place?.binding.server.name ?? null;
     const asked = { query, time, start, end, step, variables: new Map(Object.entries(variables)) };
     const release = enter(token, target, place, limits);

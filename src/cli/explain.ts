@@ -54,7 +54,7 @@ export const register: RegisterCommand = (program) => {
       const pools = createPools();
       try {
         const guard = createGuard({ ask: createAskServer(pools, () => undefined), alarm: () => undefined });
-        const binding = bind(target, server, settings.limits);
+        const binding = bind(target, server, settings, directory.purges);
         const explanation = await explainQuery(asked, settings.limits, { binding, guard });
         await print(options.output, explanation, textOf(explanation));
         if (!explanation.valid || explanation.refused !== null) process.exitCode = exitCodes.problems;

@@ -30,7 +30,7 @@ export const register: RegisterCommand = (program) => {
       try {
         const found = await probe(
           createAskServer(pools, () => undefined),
-          bind(target, chosen, settings.limits),
+          bind(target, chosen, settings, directory.purges),
         );
         const data = {
           server: chosen.name,

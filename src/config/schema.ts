@@ -4,9 +4,11 @@
  */
 import {
   baseUrl,
+  boolean,
   databaseUrl,
   directoryPath,
   duration,
+  fraction,
   listenAddress,
   listOf,
   network,
@@ -15,8 +17,10 @@ import {
   positiveInteger,
   type Reader,
   rate,
+  redisUrl,
   secretKey,
   size,
+  sizeOrNone,
   wholeNumber,
 } from './values.ts';
 
@@ -167,6 +171,53 @@ export const schema = {
     meaning: `Most requests to one endpoint per second, as for \`limits.token_rate\`. ${perProcess}`,
     read: rate,
   }),
+  cacheMemory: key({
+    path: 'cache.memory',
+    default: '256MiB',
+    meaning: `Most memory for kept answers; \`0\` keeps none. ${perProcess} A change needs a restart.`,
+    read: sizeOrNone,
+  }),
+  cacheRecentWindow: key({
+    path: 'cache.recent_window',
+    default: '5m',
+    meaning:
+      'Points that are newer than this are asked of the server each time: it may still change them. Over the longest delay with which samples arrive.',
+    read: duration(0, Number.MAX_SAFE_INTEGER, 'of 0 or more'),
+  }),
+  cacheMaxAge: key({
+    path: 'cache.max_age',
+    default: '1d',
+    meaning: 'How long an answer is kept at most.',
+    read: duration(1, Number.MAX_SAFE_INTEGER, 'over 0'),
+  }),
+  cacheInstant: key({
+    path: 'cache.instant',
+    default: 'true',
+    meaning: 'Whether instant queries for a time before the recent window are kept: `true` or `false`.',
+    read: boolean,
+  }),
+  cacheMetadataTtl: key({
+    path: 'cache.metadata_ttl',
+    default: '10s',
+    meaning: 'How long answers about series, labels and metadata are kept; `0`: not at all.',
+    read: duration(0, Number.MAX_SAFE_INTEGER, 'of 0 or more'),
+  }),
+  cacheShadow: key({
+    path: 'cache.shadow',
+    default: '0',
+    meaning: 'Which part of the answers from the cache is also asked of the server and compared: from `0` (none) to `1` (all).',
+    read: fraction,
+  }),
+  cacheRedisUrl: key({
+    path: 'cache.redis_url',
+    default: '',
+    defaultMeaning: 'empty: none',
+    meaning:
+      'Valkey or Redis in which several processes share kept answers: `redis://user:password@host:6379/0`, with TLS `rediss://`. A secret. A change needs a restart.',
+    secret: true,
+    noFlag: true,
+    read: redisUrl,
+  }),
   corsOrigins: key({
     path: 'cors.origins',
     default: '',
@@ -192,7 +243,7 @@ export const schema = {
 } as const;
 
 /** Sections of the file (contract §8) for parts that this version does not have: what stands in them is not looked at. */
-export const unusedSections: readonly string[] = ['cache', 'outbound'];
+export const unusedSections: readonly string[] = ['outbound'];
 
 /** What reading the sources needs to know of every key. */
 export type KeyName = Omit<Key<unknown>, 'read'>;

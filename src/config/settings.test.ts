@@ -56,6 +56,15 @@ describe('where a setting comes from', () => {
         environmentConcurrency: 0,
         environmentRate: 0,
       },
+      cache: {
+        memory: 256 * 2 ** 20,
+        recentWindow: 300_000,
+        maxAge: 86_400_000,
+        instant: true,
+        metadataTtl: 10_000,
+        shadow: 0,
+        redisUrl: '',
+      },
       cors: { origins: [] },
       trustedProxies: [],
       logLevel: 'info',
@@ -95,6 +104,14 @@ limits:
   token_rate: 0.5
   environment_concurrency: 30
   environment_rate: 100
+cache:
+  memory: 0
+  recent_window: 90s
+  max_age: 2w
+  instant: false
+  metadata_ttl: 0
+  shadow: 0.25
+  redis_url: valkeys://u:p@cache.example:6380/2
 cors: { origins: [https://grafana.example, http://localhost:3000] }
 trusted_proxies: [10.0.0.0/8, 192.0.2.1, "2001:db8::/32"]
 log_level: debug
@@ -117,6 +134,15 @@ log_level: debug
         tokenRate: 0.5,
         environmentConcurrency: 30,
         environmentRate: 100,
+      },
+      cache: {
+        memory: 0,
+        recentWindow: 90_000,
+        maxAge: 14 * 86_400_000,
+        instant: false,
+        metadataTtl: 0,
+        shadow: 0.25,
+        redisUrl: 'rediss://u:p@cache.example:6380/2',
       },
       cors: { origins: ['https://grafana.example', 'http://localhost:3000'] },
       trustedProxies: ['10.0.0.0/8', '192.0.2.1/32', '2001:db8::/32'],
@@ -174,6 +200,14 @@ describe('secrets', () => {
       expected,
     );
     expect(load({ file: 'secret_key_file: key\ndatabase_url_file: ./url\n' })).toMatchObject(expected);
+    writeFileSync(join(cwd, 'redis'), 'redis://:s3cret@cache.example\n');
+    for (const given of [
+      { flags: { cacheRedisUrlFile: 'redis' } },
+      { env: { PROMGATE_CACHE_REDIS_URL_FILE: 'redis' } },
+      { file: 'cache: { redis_url_file: redis }' },
+    ]) {
+      expect(load(given).cache.redisUrl).toBe('redis://:s3cret@cache.example');
+    }
   });
 
   it('a key may be URL-safe base64', () => {
@@ -213,6 +247,9 @@ describe('secrets', () => {
       expect(problems.join()).toContain('must be empty (SQLite in data_dir) or a URL such as postgres://');
       expect(problems.join()).not.toContain('hunter2');
     }
+    expect(problemsOf({ file: '', env: { PROMGATE_CACHE_REDIS_URL: 'http://u:hunter2@cache' } })).toEqual([
+      'PROMGATE_CACHE_REDIS_URL: must be empty (none) or a URL such as redis://user:password@host:6379/0, or rediss:// for TLS',
+    ]);
   });
 });
 
@@ -229,26 +266,23 @@ outbound: { allow: [] }            # hosts and networks, beside public addresses
                                    # than administrators may point to (gitlab.md); administrators and files are free
 `;
 
-  it("the contract's sample means the defaults, and a warning names each section without effect", () => {
+  it("the contract's sample means the defaults, and a warning names the section without effect", () => {
     const defaults = load();
     const warnings: string[] = [];
     expect(load({ file: sample }, (line) => warnings.push(line))).toEqual(defaults);
-    expect(warnings).toEqual([
-      'promgate.yml:6: cache: has no effect in this version',
-      'promgate.yml:8: outbound: has no effect in this version',
-    ]);
+    expect(warnings).toEqual(['promgate.yml:8: outbound: has no effect in this version']);
   });
 
   it('problems elsewhere are told beside the warnings', () => {
     const warnings: string[] = [];
-    expect(() => load({ file: 'cache: { anything: [1, { a: b }] }\nlimit: {}\n' }, (line) => warnings.push(line))).toThrow(
+    expect(() => load({ file: 'outbound: { anything: [1, { a: b }] }\nlimit: {}\n' }, (line) => warnings.push(line))).toThrow(
       'promgate.yml:2: limit: unknown key',
     );
-    expect(warnings).toEqual(['promgate.yml:1: cache: has no effect in this version']);
+    expect(warnings).toEqual(['promgate.yml:1: outbound: has no effect in this version']);
   });
 
   it('are not taken from variables', () => {
-    expect(problemsOf({ env: { PROMGATE_CACHE_MEMORY: '1MiB' } })).toEqual(['PROMGATE_CACHE_MEMORY: unknown variable']);
+    expect(problemsOf({ env: { PROMGATE_OUTBOUND_ALLOW: 'a' } })).toEqual(['PROMGATE_OUTBOUND_ALLOW: unknown variable']);
   });
 });
 
@@ -300,8 +334,9 @@ cors:
     ['cors: { origins: [[a]] }', 'promgate.yml:1: cors.origins: must be a list of plain values'],
     ['- a', 'promgate.yml:1: must hold keys with values, such as `listen: 127.0.0.1:9490`'],
     ['limit: {}', 'promgate.yml:1: limit: unknown key (did you mean "limits"?)'],
+    ['cache: { memry: 1MiB }', 'promgate.yml:1: cache.memry: unknown key (did you mean "cache.memory"?)'],
     ['limits: { cache: 1MiB }', 'promgate.yml:1: limits.cache: unknown key'],
-    ['caches: {}', 'promgate.yml:1: caches: unknown key'],
+    ['caches: {}', 'promgate.yml:1: caches: unknown key (did you mean "cache"?)'],
     ['__proto__: 1', 'promgate.yml:1: __proto__: unknown key'],
     ['? [a]\n: 1', 'promgate.yml:1: ?: unknown key'],
   ])('%j is refused', (file, problem) => {
@@ -330,11 +365,42 @@ cors:
     ['limitsTokenRate', ['-1', '1e3', '.5', '0.000001', '1000001', 'Infinity', '10/s']],
     ['limitsEnvironmentConcurrency', ['-1', '']],
     ['limitsEnvironmentRate', ['-0.1', 'slow']],
+    ['cacheMemory', ['', '-1', '256M', 'all']],
+    ['cacheRecentWindow', ['', '-1s', '5', 'soon']],
+    ['cacheMaxAge', ['0', '0s', '1', 'ever']],
+    ['cacheInstant', ['', 'yes', '1', 'True']],
+    ['cacheMetadataTtl', ['-1', '10', 'short']],
+    ['cacheShadow', ['', '-0.1', '1.01', '2', '.5', '1e-3', '10%', 'NaN']],
     ['corsOrigins', ['grafana.example', 'https://a/', 'HTTPS://a', 'null', 'file:///x', 'https://a:443']],
     ['trustedProxies', ['10.0.0.0/33', '10.0.0.1/8', 'proxy.example', '10.0.0.0/', '1.2.3', 'fe80::1%eth0', '::/129']],
     ['logLevel', ['', 'INFO', 'verbose']],
   ])('%s refuses what it cannot mean', (flag, texts) => {
     for (const text of texts) expect(problemsOf({ flags: { [flag]: text } }), JSON.stringify(text)).toHaveLength(1);
+  });
+
+  it.each([
+    'cache.example:6379',
+    'http://cache.example',
+    'redis:///0',
+    'redis://cache.example/name',
+    'redis://cache.example/0?x=1',
+    'redis://cache.example/0#x',
+    'redis://cache.example:70000',
+    'redis:cache.example',
+    'valkey://',
+    'REDIS://cache.example',
+  ])('%s is no URL of a shared cache', (url) => {
+    expect(problemsOf({ env: { PROMGATE_CACHE_REDIS_URL: url } })).toHaveLength(1);
+  });
+
+  it.each([
+    ['', ''],
+    ['redis://cache.example', 'redis://cache.example'],
+    ['redis://[::1]:6379/', 'redis://[::1]:6379/'],
+    ['rediss://:p%40ss@cache.example:6380/15', 'rediss://:p%40ss@cache.example:6380/15'],
+    ['valkey://u:p@cache.example/1', 'redis://u:p@cache.example/1'],
+  ])('%j is the shared cache %j', (given, taken) => {
+    expect(load({ env: { PROMGATE_CACHE_REDIS_URL: given } }).cache.redisUrl).toBe(taken);
   });
 
   it.each([Buffer.alloc(31), Buffer.alloc(33), Buffer.alloc(0)])('a key of another length is refused (%#)', (bytes) => {

@@ -36,6 +36,21 @@ export interface Settings {
     /** Per second; 0: no limit. */
     readonly environmentRate: number;
   };
+  readonly cache: {
+    /** Bytes; 0: nothing is kept. */
+    readonly memory: number;
+    /** Milliseconds. */
+    readonly recentWindow: number;
+    /** Milliseconds. */
+    readonly maxAge: number;
+    readonly instant: boolean;
+    /** Milliseconds; 0: not kept. */
+    readonly metadataTtl: number;
+    /** From 0 to 1. */
+    readonly shadow: number;
+    /** `redis://` or `rediss://`; empty: none. */
+    readonly redisUrl: string;
+  };
   readonly cors: { readonly origins: readonly string[] };
   /** CIDR notations. */
   readonly trustedProxies: readonly string[];
@@ -93,6 +108,15 @@ export function loadSettings(sources: Sources, warn: Warn = () => {}): Settings 
       tokenRate: take(schema.tokenRate),
       environmentConcurrency: take(schema.environmentConcurrency),
       environmentRate: take(schema.environmentRate),
+    },
+    cache: {
+      memory: take(schema.cacheMemory),
+      recentWindow: take(schema.cacheRecentWindow),
+      maxAge: take(schema.cacheMaxAge),
+      instant: take(schema.cacheInstant),
+      metadataTtl: take(schema.cacheMetadataTtl),
+      shadow: take(schema.cacheShadow),
+      redisUrl: take(schema.cacheRedisUrl),
     },
     cors: { origins: take(schema.corsOrigins) },
     trustedProxies: take(schema.trustedProxies),

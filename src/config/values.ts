@@ -49,6 +49,16 @@ export const databaseUrl: Reader<string> = (text) => {
   return { expected: 'empty (SQLite in data_dir) or a URL such as postgres://user:password@host:5432/promgate' };
 };
 
+/** Valkey's own schemes mean the same and are given out as Redis'. */
+export const redisUrl: Reader<string> = (text) => {
+  const url = text.replace(/^valkey(s?):/, 'redis$1:');
+  const parsed = /^rediss?:\/\//.test(url) && URL.canParse(url) ? new URL(url) : null;
+  // The path is the number of a database, and nothing else has a meaning.
+  const plain = parsed?.hostname && /^\/?\d{0,5}$/.test(parsed.pathname) && !/[?#\s]/.test(url);
+  if (text === '' || plain) return { value: url };
+  return { expected: 'empty (none) or a URL such as redis://user:password@host:6379/0, or rediss:// for TLS' };
+};
+
 /** 32 bytes in base64, plain or URL-safe; `null` for none. */
 export const secretKey: Reader<Buffer | null> = (text) => {
   if (text === '') return { value: null };
@@ -71,6 +81,21 @@ export function duration(minimum: number, maximum: number, range: string): Reade
 export const size: Reader<number> = (text) => {
   const value = parseSize(text);
   return value ? { value } : { expected: 'a size over 0, such as 64MiB, 128KiB, 10MB or plain bytes' };
+};
+
+/** 0 stands for none. */
+export const sizeOrNone: Reader<number> = (text) => {
+  const value = parseSize(text);
+  return value === null ? { expected: 'a size such as 256MiB, 1GiB, 500MB or plain bytes, or 0' } : { value };
+};
+
+export const boolean: Reader<boolean> = (text) =>
+  text === 'true' || text === 'false' ? { value: text === 'true' } : { expected: 'true or false' };
+
+/** A part of a whole, from 0 to 1. */
+export const fraction: Reader<number> = (text) => {
+  const value = /^\d+(\.\d+)?$/.test(text) ? Number(text) : -1;
+  return value >= 0 && value <= 1 ? { value } : { expected: 'a number from 0 to 1, such as 0.01' };
 };
 
 export const positiveInteger: Reader<number> = (text) => {

@@ -54,6 +54,7 @@ export function changedFields(row: Row<'servers'>, spec: ServerSpec, keyring: Ke
     ['tls', connection.tls, spec.connection.tls],
     ['enforce', now.enforce, spec.enforce],
     ['limits', now.limits, spec.limits],
+    ['cache', now.cache, spec.cache],
     ['expose', now.expose, spec.expose],
     ['verify', now.verify, spec.verify],
   ];

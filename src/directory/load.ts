@@ -7,7 +7,7 @@ import { environmentsAfter, environmentsByIds } from '../storage/environments.ts
 import { allGroups, groupsByIds } from '../storage/groups.ts';
 import { allProjects, projectsByIds } from '../storage/projects.ts';
 import type { Row, Trx } from '../storage/schema.ts';
-import { allServers, serverFromRow, serversByIds } from '../storage/servers.ts';
+import { allServers, revisionOf, serverFromRow, serversByIds } from '../storage/servers.ts';
 import { liveTokensAfter, liveTokensByIds } from '../storage/tokens.ts';
 import type { Level, Server, Token } from './model.ts';
 import { Directory } from './snapshot.ts';
@@ -167,6 +167,8 @@ function readServer(row: Row<'servers'>, keyring: Keyring, log: Log): Server {
       limits: {},
       verify: 'server',
       expose: [],
+      cache: {},
+      revision: revisionOf(row),
       connection: null,
     };
   }

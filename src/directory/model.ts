@@ -67,6 +67,9 @@ export interface Server {
   readonly verify: Verify;
   readonly limits: ServerLimits;
   readonly expose: readonly Exposable[];
+  readonly cache: ServerCache;
+  /** Another one after every write of the server's record, and the same in every process. Tells nothing of what the record holds. */
+  readonly revision: string;
   /** `null`: the stored credentials could not be decrypted; such a server answers nothing, and nothing takes its place. */
   readonly connection: Connection | null;
 }
@@ -92,6 +95,16 @@ export interface ServerLimits {
   readonly concurrency?: number;
   /** Questions per second; 0: unlimited. */
   readonly rate?: number;
+}
+
+/** Overrides of the instance's `cache` for one server. Times are milliseconds. */
+export interface ServerCache {
+  /** Whether any of its answers are kept. */
+  readonly enabled?: boolean;
+  readonly recentWindow?: number;
+  readonly maxAge?: number;
+  readonly instant?: boolean;
+  readonly metadataTtl?: number;
 }
 
 /** Everything about reaching a server that may hold a secret; encrypted at rest as one JSON document. */

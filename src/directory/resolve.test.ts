@@ -18,6 +18,8 @@ function server(name: string, more: Partial<Server> = {}): Server {
     enforce: {},
     limits: {},
     expose: [],
+    cache: {},
+    revision: '',
     verify: 'server',
     connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
     ...more,

@@ -89,6 +89,7 @@ projects:
         enforce: { namespace: ['{{kube_namespace}}'] },
         limits: { timeout: 30_000, maxRange: 31 * 86_400_000 },
         expose: [],
+        cache: {},
         verify: 'server',
         connection: {
           auth: { basic: { username: 'u', password: 'p' } },
@@ -114,6 +115,7 @@ projects:
       enforce: {},
       limits: {},
       expose: [],
+      cache: {},
       verify: 'server',
       connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
     });

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { parseDuration, parseSize } from '../config/units.ts';
 import { rate } from '../config/values.ts';
-import { exposable, type ServerLimits, serverKinds, type Tls, type Verify, verifications } from './model.ts';
+import { exposable, type ServerCache, type ServerLimits, serverKinds, type Tls, type Verify, verifications } from './model.ts';
 import { environmentNameProblem, environmentScopeProblem, groupPathProblem, projectPathProblem } from './paths.ts';
 import { readSecret, type SecretSources } from './resource-secrets.ts';
 import * as values from './resource-values.ts';
@@ -57,6 +57,7 @@ export function resourceSchema(sources: SecretSources) {
     tls: tls.nullish(),
     enforce: record(values.labelNameProblem, oneOrMore(text((value) => filled(value) ?? values.templateProblem(value)))),
     limits: limits.nullish(),
+    cache: cache.nullish(),
     expose: list(z.enum(exposable)),
     verify: z.enum(verifications).default('server'),
   };
@@ -107,6 +108,23 @@ const limits = shape({
     }),
 );
 
+const cache = shape({
+  enabled: z.boolean().optional(),
+  recent_window: duration(0, Number.MAX_SAFE_INTEGER, 'must be 0 or more').optional(),
+  max_age: duration(1, Number.MAX_SAFE_INTEGER, 'must be over 0').optional(),
+  instant: z.boolean().optional(),
+  metadata_ttl: duration(0, Number.MAX_SAFE_INTEGER, 'must be 0 or more').optional(),
+}).transform(
+  (raw): ServerCache =>
+    present({
+      enabled: raw.enabled,
+      recentWindow: raw.recent_window,
+      maxAge: raw.max_age,
+      instant: raw.instant,
+      metadataTtl: raw.metadata_ttl,
+    }),
+);
+
 interface RawServer {
   name: string;
   url: string;
@@ -119,11 +137,12 @@ interface RawServer {
   tls?: Tls | null | undefined;
   enforce: Record<string, string[]>;
   limits?: ServerLimits | null | undefined;
+  cache?: ServerCache | null | undefined;
   verify: Verify;
   expose: (typeof exposable)[number][];
 }
 
-/** The model's `Server` without what the directory adds: its id and level. */
+/** The model's `Server` without what the directory adds: its id, level and revision. */
 function serverSpec(raw: RawServer) {
   return {
     name: raw.name,
@@ -133,6 +152,7 @@ function serverSpec(raw: RawServer) {
     kind: raw.kind ?? null,
     enforce: raw.enforce,
     limits: raw.limits ?? {},
+    cache: raw.cache ?? {},
     verify: raw.verify,
     expose: [...new Set(raw.expose)],
     connection: { auth: raw.auth ?? null, headers: raw.headers, queryParams: raw.query_params, tls: raw.tls ?? {} },

@@ -6,6 +6,7 @@
  * sees half of it. Servers and tokens are replaced as objects; groups, projects and environments keep their identity,
  * because others refer to them.
  */
+import { NO_PURGES, type PurgeEpochs } from '../cache/purge.ts';
 import type { Environment, Group, Project, Server, Target, Token } from './model.ts';
 import { chooseServer, type Resolution, resolveServer } from './resolve.ts';
 
@@ -46,6 +47,11 @@ export class Directory {
   /** Grows with every change to servers or the tree (not to tokens): what was derived from them before is stale. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Of the cache, by subject. */
+  get purges(): PurgeEpochs {
+    return NO_PURGES;
   }
 
   get size(): { groups: number; projects: number; environments: number; servers: number; tokens: number } {

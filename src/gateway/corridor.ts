@@ -63,7 +63,7 @@ export function createCorridor(parts: CorridorParts): Corridor {
     const route = findOpenRoute(address.below);
     const { endpoint, upstreamPath } = route;
     visit.endpoint = endpoint.name;
-    const binding = bindings(target, settings.limits);
+    const binding = bindings(target, settings);
     visit.server = binding.server.name;
     checkOpen(endpoint, binding, visit.request.method ?? '');
     const go = (body: readonly Pair[]) => {

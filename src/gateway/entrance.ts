@@ -5,14 +5,11 @@ import { clientAddress } from '../access/client-address.ts';
 import type { Target, Token } from '../directory/model.ts';
 import type { Directory } from '../directory/snapshot.ts';
 import { PromgateError } from '../errors.ts';
-import type { Limits } from '../guard/limits.ts';
-import type { RateLimits } from '../guard/rates.ts';
-import { type Binding, bind } from '../upstream/binding.ts';
+import { type Binding, bind, type InstanceRules } from '../upstream/binding.ts';
 
-export interface GatewaySettings {
+export interface GatewaySettings extends InstanceRules {
   /** Path of `external_url`, without trailing slash. */
   readonly basePath: string;
-  readonly limits: Limits & RateLimits;
   readonly corsOrigins: readonly string[];
   readonly isTrustedProxy: (address: string) => boolean;
 }
@@ -52,27 +49,27 @@ export function originForm(target: string): string {
 }
 
 /**
- * Bindings, remembered for each target until the directory or the limits change. The function throws `unavailable` where no
+ * Bindings, remembered for each target until the directory or the settings change. The function throws `unavailable` where no
  * server answers for the target, or the one that does must not be asked.
  */
 export function bindingsOf({
   directory,
-}: Pick<EntranceParts, 'directory'>): (target: Target, limits: GatewaySettings['limits']) => Binding {
+}: Pick<EntranceParts, 'directory'>): (target: Target, instance: InstanceRules) => Binding {
   let memory = new WeakMap<Target, Binding>();
   let generation = -1;
-  let current: GatewaySettings['limits'] | null = null;
-  return (target, limits) => {
+  let current: InstanceRules | null = null;
+  return (target, instance) => {
     const now = directory();
-    if (generation !== now.generation || current !== limits) {
+    if (generation !== now.generation || current !== instance) {
       memory = new WeakMap();
       generation = now.generation;
-      current = limits;
+      current = instance;
     }
     let binding = memory.get(target);
     if (binding === undefined) {
       const server = now.server(target);
       if (server === null) throw new PromgateError('unavailable', 'No prometheus server found');
-      binding = bind(target, server, limits);
+      binding = bind(target, server, instance, now.purges);
       memory.set(target, binding);
     }
     return binding;

@@ -59,6 +59,7 @@ describe.each(dialects)('the change log on %s', (dialect) => {
         enforce: {},
         limits: {},
         expose: [],
+        cache: {},
         verify: 'server' as const,
         connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
       };

@@ -10,6 +10,7 @@ export interface Schema {
   token_usage: TokenUsageRow;
   changes: ChangeRow;
   key_check: KeyCheckRow;
+  cache_purges: CachePurgeRow;
 }
 
 /** A row as it is read. */
@@ -60,10 +61,11 @@ export interface ServerRow {
   /** 1 or 0. */
   enabled: number;
   kind: string | null;
-  /** JSON texts of the model's `enforce`, `limits`, `expose`. */
+  /** JSON texts of the model's `enforce`, `limits`, `expose`, `cache`. */
   enforce: string;
   limits: string;
   expose: string;
+  cache: string;
   verify: string;
   /** `Connection` as JSON, sealed by `crypto.ts` and bound to `url`. */
   connection: string;
@@ -95,13 +97,21 @@ export interface TokenUsageRow {
 }
 
 /** The tables whose changes are logged. */
-export type ChangeSubject = 'groups' | 'projects' | 'environments' | 'servers' | 'tokens';
+export type ChangeSubject = 'groups' | 'projects' | 'environments' | 'servers' | 'tokens' | 'cache_purges';
 
 /** The change log: triggers on the directory's tables write it, every process polls it. */
 export interface ChangeRow {
   seq: Generated<number>;
   subject: ChangeSubject;
   row_id: number;
+}
+
+/** See `cache/purge.ts`. */
+export interface CachePurgeRow {
+  id: Generated<number>;
+  subject: string;
+  /** Grows with each purge of the subject. */
+  epoch: number;
 }
 
 /** One row once a key was used. See `key-check.ts`. */

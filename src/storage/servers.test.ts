@@ -18,6 +18,7 @@ const plain: servers.ServerDefinition = {
   enforce: {},
   limits: {},
   expose: [],
+  cache: {},
   verify: 'server',
   connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
 };
@@ -40,6 +41,7 @@ const full: servers.ServerDefinition = {
     rate: 0.5,
   },
   expose: ['targets', 'status/tsdb'],
+  cache: { enabled: false, recentWindow: 0, maxAge: 3_600_000, instant: false, metadataTtl: 0 },
   verify: 'server',
   connection: {
     auth: { basic: { username: 'u', password: 's3cret' } },
@@ -78,7 +80,12 @@ describe.each(dialects)('servers on %s', (dialect) => {
 
   it.each([plain, full])('come back as they were declared ($name)', async (server) => {
     const row = await insert(instance, server);
-    expect(servers.serverFromRow(row, keyring)).toEqual({ ...server, id: row.id, level: 'instance' });
+    expect(servers.serverFromRow(row, keyring)).toEqual({
+      ...server,
+      id: row.id,
+      level: 'instance',
+      revision: servers.revisionOf(row),
+    });
   });
 
   it('come back with a bearer token', async () => {
@@ -130,7 +137,12 @@ describe.each(dialects)('servers on %s', (dialect) => {
     const [one, two] = [await insert(instance, plain), await insert(instance, { ...plain, name: 'two' })];
     await write((trx) => servers.updateServer(trx, keyring, one.id, full, 'apply'));
     const [changed, other] = await read(servers.allServers);
-    expect(changed && servers.serverFromRow(changed, keyring)).toEqual({ ...full, id: one.id, level: 'instance' });
+    expect(changed && servers.serverFromRow(changed, keyring)).toEqual({
+      ...full,
+      id: one.id,
+      level: 'instance',
+      revision: expect.any(String),
+    });
     expect(changed?.managed_by).toBe('apply');
     expect(other).toEqual(two);
     await write((trx) => servers.deleteServers(trx, [one.id]));
@@ -160,6 +172,7 @@ describe('a server whose record does not fit', () => {
     enforce: '{}',
     limits: '{}',
     expose: '[]',
+    cache: '{}',
     verify: 'server',
     connection: sealed(full.connection),
     managed_by: null,
@@ -196,6 +209,8 @@ describe('a server whose record does not fit', () => {
     { enforce: 's3cret' },
     { limits: '{"s3cret":1}' },
     { expose: '["s3cret"]' },
+    { cache: '{"mode":"s3cret"}' },
+    { cache: '{"maxAge":"s3cret"}' },
     { kind: 's3cret' },
     { level: 's3cret' },
   ])('is refused without showing what it holds (%#)', (change) => {

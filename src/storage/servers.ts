@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { z } from 'zod';
 import { type Connection, exposable, type Server, serverKinds, verifications } from '../directory/model.ts';
 import { chunks, inChunks } from './chunks.ts';
@@ -6,7 +7,7 @@ import { ownerColumns, type ServerOwner } from './owner.ts';
 import type { Row, Trx } from './schema.ts';
 
 /** All of a server that a person declares. */
-export type ServerDefinition = Omit<StoredServer, 'id' | 'level'>;
+export type ServerDefinition = Omit<StoredServer, 'id' | 'level' | 'revision'>;
 
 /** A server whose credentials could be decrypted. */
 export type StoredServer = Server & { readonly connection: Connection };
@@ -63,8 +64,15 @@ export function serverFromRow(row: Row<'servers'>, keyring: Keyring): StoredServ
     url: row.url,
     environmentScope: row.environment_scope,
     enabled: row.enabled === 1,
+    revision: revisionOf(row),
     connection: openConnection(row, keyring, named),
   };
+}
+
+/** Every write seals the connection anew, so it differs from every row of before. */
+export function revisionOf(row: Row<'servers'>): string {
+  const columns = Object.entries(row).sort(([a], [b]) => (a < b ? -1 : 1));
+  return hash('sha256', JSON.stringify(columns), 'base64url').slice(0, 22);
 }
 
 function openConnection(row: Row<'servers'>, keyring: Keyring, named: string): Connection {
@@ -95,6 +103,7 @@ function columns(keyring: Keyring, server: ServerDefinition) {
     enforce: JSON.stringify(server.enforce),
     limits: JSON.stringify(server.limits),
     expose: JSON.stringify(server.expose),
+    cache: JSON.stringify(server.cache),
     verify: server.verify,
     connection: keyring.seal(JSON.stringify(server.connection), boundTo(server.url)),
   };
@@ -108,6 +117,7 @@ function documents(row: Row<'servers'>): () => unknown {
     limits: JSON.parse(row.limits),
     expose: JSON.parse(row.expose),
     verify: row.verify,
+    cache: JSON.parse(row.cache),
   });
 }
 
@@ -121,23 +131,31 @@ function parsed<T>(schema: z.ZodType<T>, read: () => unknown, message: string): 
 }
 
 // Strict: a key that this version does not know may be one that narrows what is allowed.
-const limit = z.number().exactOptional();
+const number = z.number().exactOptional();
+const boolean = z.boolean().exactOptional();
 const storedServer = z.strictObject({
   level: z.enum(['instance', 'group', 'project', 'environment']),
   kind: z.enum(serverKinds).nullable(),
   enforce: z.record(z.string(), z.array(z.string())),
   limits: z.strictObject({
-    timeout: limit,
-    maxRange: limit,
-    maxPoints: limit,
-    maxResponse: limit,
-    maxQueryBytes: limit,
-    maxDepth: limit,
-    concurrency: limit,
-    rate: limit,
+    timeout: number,
+    maxRange: number,
+    maxPoints: number,
+    maxResponse: number,
+    maxQueryBytes: number,
+    maxDepth: number,
+    concurrency: number,
+    rate: number,
   }),
   expose: z.array(z.enum(exposable)),
   verify: z.enum(verifications),
+  cache: z.strictObject({
+    enabled: boolean,
+    recentWindow: number,
+    maxAge: number,
+    instant: boolean,
+    metadataTtl: number,
+  }),
 });
 
 const text = z.string().exactOptional();
@@ -150,5 +168,5 @@ const storedConnection = z.strictObject({
     .nullable(),
   headers: z.record(z.string(), z.string()),
   queryParams: z.record(z.string(), z.string()),
-  tls: z.strictObject({ ca: text, cert: text, key: text, serverName: text, insecureSkipVerify: z.boolean().exactOptional() }),
+  tls: z.strictObject({ ca: text, cert: text, key: text, serverName: text, insecureSkipVerify: boolean }),
 });

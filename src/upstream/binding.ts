@@ -2,6 +2,8 @@
  * What asking one server on behalf of one endpoint always looks like: path, headers, fixed parameters. Made once for
  * each target, because templates in them are filled with the target's variables.
  */
+import { type CacheRules, cacheRules, type InstanceCache, policyOf } from '../cache/policy.ts';
+import type { PurgeEpochs } from '../cache/purge.ts';
 import type { Server, Target } from '../directory/model.ts';
 import { PromgateError } from '../errors.ts';
 import { scopeSelector } from '../guard/confine.ts';
@@ -27,13 +29,22 @@ export interface Binding {
   readonly scope: Scope | null;
   /** The same as text: equal for equal scopes. */
   readonly scopeKey: string;
+  readonly cache: CacheRules;
+  /** Equal for bindings that may share answers. See `cache/policy.ts`. */
+  readonly policy: string;
+}
+
+/** What holds for all servers where their records say nothing else. */
+export interface InstanceRules {
+  readonly limits: Limits & RateLimits;
+  readonly cache: InstanceCache;
 }
 
 /**
  * Binds a target to its server. Throws `unavailable` where the server must not be asked: its credentials cannot be
  * decrypted, a template gives something that is no header value, or what confines the target has no value.
  */
-export function bind(target: Target, server: Server, instanceLimits: Limits & RateLimits): Binding {
+export function bind(target: Target, server: Server, instance: InstanceRules, purges: PurgeEpochs): Binding {
   const { connection } = server;
   if (connection === null) {
     throw new PromgateError(
@@ -57,6 +68,8 @@ export function bind(target: Target, server: Server, instanceLimits: Limits & Ra
     if (/\{\{\s*\w+\s*\}\}/.test(value)) throw noValue(server, `parameter ${name}`);
     fixedParams.set(name, value);
   }
+  const scopeKey = JSON.stringify(scope);
+  const cache = cacheRules(server.cache, instance.cache);
   if (scope !== null) confineNatively(fixedParams, scope);
   return {
     server,
@@ -64,10 +77,12 @@ export function bind(target: Target, server: Server, instanceLimits: Limits & Ra
     headers,
     fixedParams,
     fixedText: encodeFixed(fixedParams),
-    limits: { ...instanceLimits, ...server.limits },
+    limits: { ...instance.limits, ...server.limits },
     variables,
     scope,
-    scopeKey: JSON.stringify(scope),
+    scopeKey,
+    cache,
+    policy: policyOf({ server, variables, scopeKey }, cache, purges),
   };
 }
 

@@ -13,8 +13,11 @@ import { createDatabaseHome } from './database.ts';
 export interface TestPromgateOptions {
   /** Text of a resource file (contract §9). */
   resources: string;
-  /** Over the defaults; `limits` is merged key by key. */
-  settings?: Partial<Omit<Settings, 'limits'>> & { limits?: Partial<Settings['limits']> };
+  /** Over the defaults; `limits` and `cache` are merged key by key. */
+  settings?: Partial<Omit<Settings, 'limits' | 'cache'>> & {
+    limits?: Partial<Settings['limits']>;
+    cache?: Partial<Settings['cache']>;
+  };
   /** Default: SQLite. */
   database?: DatabaseDialect;
   /** For `{ env: NAME }` in the resource file. */
@@ -68,6 +71,16 @@ export async function startTestPromgate(options: TestPromgateOptions): Promise<T
       environmentConcurrency: 0,
       environmentRate: 0,
       ...given.limits,
+    },
+    cache: {
+      memory: 256 * 2 ** 20,
+      recentWindow: 300_000,
+      maxAge: 86_400_000,
+      instant: true,
+      metadataTtl: 10_000,
+      shadow: 0,
+      redisUrl: '',
+      ...given.cache,
     },
   };
   const cleanUp = [home.remove];

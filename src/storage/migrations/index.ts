@@ -1,6 +1,7 @@
 import type { DatabaseDialect } from '../database.ts';
 import type { Trx } from '../schema.ts';
 import { createDirectory } from './001-directory.ts';
+import { createCache } from './002-cache.ts';
 
 export interface Migration {
   readonly name: string;
@@ -8,4 +9,7 @@ export interface Migration {
 }
 
 /** All migrations in their order. Once released, neither an entry nor its file changes; what is to be different comes as a new one. */
-export const migrations: readonly Migration[] = [{ name: '001-directory', up: createDirectory }];
+export const migrations: readonly Migration[] = [
+  { name: '001-directory', up: createDirectory },
+  { name: '002-cache', up: createCache },
+];
