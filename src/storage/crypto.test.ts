@@ -54,6 +54,21 @@ describe('a sealed text', () => {
   });
 });
 
+describe('a derived key', () => {
+  const keyring = (fill: number) => openKeyring({ dataDir: '/nowhere', secretKey: Buffer.alloc(32, fill) });
+
+  it('is the same in every process with the same secret key, for ever', () => {
+    // Computed with OpenSSL: openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:0101… -kdfopt info:'promgate cache' HKDF
+    expect(keyring(1).derive('cache').toString('hex')).toBe('8bcf6d03349a30a60edb5893d371f8d79128c4b70f65207abda1c1f98cc5a747');
+  });
+
+  it('is another one for another purpose and for another secret key', () => {
+    const keys = [keyring(1).derive('a'), keyring(1).derive('b'), keyring(2).derive('a'), Buffer.alloc(32, 1)];
+    expect(new Set(keys.map((key) => key.toString('hex'))).size).toBe(4);
+    expect(keys.map((key) => key.length)).toEqual([32, 32, 32, 32]);
+  });
+});
+
 describe('the key file', () => {
   const open = () => openKeyring({ dataDir: directory.path, secretKey: null });
   const path = () => join(directory.path, 'secret.key');

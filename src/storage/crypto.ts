@@ -1,5 +1,5 @@
 /** Encryption at rest: AES-256-GCM under one key, from the settings or from a generated file in the data directory. */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, linkSync, openSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Settings } from '../config/settings.ts';
@@ -10,6 +10,8 @@ export interface Keyring {
   seal(plain: string, boundTo: string): string;
   /** The text that was sealed. Throws, without a word of the content, on another key, another `boundTo` or a changed text. */
   open(sealed: string, boundTo: string): string;
+  /** A key of 32 bytes for another purpose: the same for all processes with this secret key, and no way back to it (RFC 5869). */
+  derive(purpose: string): Buffer;
 }
 
 const version = 'v1.';
@@ -49,6 +51,7 @@ function keyringOf(key: Buffer): Keyring {
         throw new Error('The encrypted text was made with another key or for another purpose, or it was changed.');
       }
     },
+    derive: (purpose) => Buffer.from(hkdfSync('sha256', key, '', `promgate ${purpose}`, keyLength)),
   };
 }
 
