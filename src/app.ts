@@ -4,7 +4,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../package.json' with { type: 'json' };
 import { trackLastUsed } from './access/last-used.ts';
 import { networkMatcher } from './access/networks.ts';
+import { cachePurge } from './api/cache-purge.ts';
 import { promqlCheck } from './api/promql-check.ts';
+import { type PurgeSubject, purge } from './cache/purge.ts';
 import type { Settings } from './config/settings.ts';
 import { watchDirectory } from './directory/watch.ts';
 import { type CorridorParts, createCorridor } from './gateway/corridor.ts';
@@ -36,7 +38,7 @@ export interface Promgate {
   /** Where it listens, which is not always `external_url`. */
   readonly url: string;
   readonly opsUrl: string;
-  /** Takes over new settings, but for `listen`, `ops_listen`, `data_dir`, `database_url` and `secret_key`, which need a restart. */
+  /** Takes over new settings, but for those that need a restart (`needRestart`). */
   reload(settings: Settings): void;
   /** Stops taking requests, lets running answers finish for up to 30 s, and closes everything. */
   close(): Promise<void>;
@@ -88,8 +90,10 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     };
     const gateway = createGateway(createCorridor(parts), () => gatewaySettings.basePath);
     await gateway.register(promqlCheck(parts));
+    const purging = { directory: parts.directory, log, purge: (subject: PurgeSubject) => purge(database, subject) };
+    await gateway.register(cachePurge({ ...parts, ...purging }));
     const answers = followAnswers(gateway.server);
-    const ops = createOpsListener(metrics, () => !stopping && watch.fresh());
+    const ops = createOpsListener(metrics, () => !stopping && watch.fresh(), purging);
     await listenAt('ops_listen', settings.opsListen, (at) => ops.listen(at));
     opened.push(() => ops.close());
     await listenAt('listen', settings.listen, (at) => gateway.listen(at));
@@ -143,16 +147,19 @@ function forGateway(settings: Settings): GatewaySettings {
 }
 
 function needRestart(before: Settings, after: Settings): string[] {
-  const fixed = {
-    listen: 'listen',
-    opsListen: 'ops_listen',
-    dataDir: 'data_dir',
-    databaseUrl: 'database_url',
-    secretKey: 'secret_key',
-  } as const;
-  return Object.entries(fixed)
-    .filter(([key]) => JSON.stringify(before[key as keyof typeof fixed]) !== JSON.stringify(after[key as keyof typeof fixed]))
-    .map(([, name]) => name);
+  const fixed = (settings: Settings) => ({
+    listen: settings.listen,
+    ops_listen: settings.opsListen,
+    data_dir: settings.dataDir,
+    database_url: settings.databaseUrl,
+    secret_key: settings.secretKey,
+    'cache.memory': settings.cache.memory,
+    'cache.redis_url': settings.cache.redisUrl,
+  });
+  const next = new Map<string, unknown>(Object.entries(fixed(after)));
+  return Object.entries(fixed(before)).flatMap(([key, value]) =>
+    JSON.stringify(value) === JSON.stringify(next.get(key)) ? [] : [key],
+  );
 }
 
 /** The system's refusal in words that name the setting. */

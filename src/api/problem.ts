@@ -30,6 +30,19 @@ function pointerTo(path: readonly PropertyKey[]): string {
   return ['#', ...tokens].join('/');
 }
 
+/** What Fastify says of a body, in words of our own; `null` where it is not Fastify that speaks. `maxBody` in bytes. */
+export function bodyProblem(thrown: unknown, maxBody: number): PromgateError | null {
+  if (!(thrown instanceof Error) || thrown instanceof PromgateError) return null;
+  const { code, statusCode } = thrown as { code?: unknown; statusCode?: unknown };
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return new PromgateError('too_large', `the request body is larger than ${maxBody} bytes`);
+  }
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    return new PromgateError('unsupported_media_type', 'the request body needs the content type application/json');
+  }
+  return statusCode === 400 ? new PromgateError('bad_data', 'the request body is not valid JSON', { cause: thrown }) : null;
+}
+
 /** Sends an error as the whole answer. */
 export function sendProblem(reply: FastifyReply, error: PromgateError): void {
   const { status, message } = error;

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import type { Server, ServerCache } from '../directory/model.ts';
 import { fillTemplate } from '../guard/variables.ts';
-import { type PurgeEpochs, policySubject, serverSubject } from './purge.ts';
+import { everything, type PurgeEpochs, policySubject, serverSubject, subjectText } from './purge.ts';
 
 /** What holds for one endpoint: the instance's rules, overridden by the server's. Times are milliseconds. */
 export interface CacheRules {
@@ -43,7 +43,8 @@ export interface Bound {
 export function policyOf(bound: Bound, { recentWindow }: CacheRules, purges: PurgeEpochs): string {
   const basis = policyBasis(bound);
   const { server } = bound;
-  const epochs = ['all', serverSubject(server.id), policySubject(server, basis)].map((subject) => purges.get(subject) ?? 0);
+  const subjects = [everything, serverSubject(server), policySubject(server, basis)];
+  const epochs = subjects.map((subject) => purges.get(subjectText(subject)) ?? 0);
   return digest([basis, recentWindow, ...epochs]);
 }
 

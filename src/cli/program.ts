@@ -1,5 +1,6 @@
 import { Command, CommanderError, Help } from 'commander';
 import { register as apply } from './apply.ts';
+import { register as cache } from './cache.ts';
 import { exitCodes, note, type RegisterCommand, settingsGroup, UsageError } from './command.ts';
 import { register as config } from './config-check.ts';
 import { register as demo } from './demo.ts';
@@ -12,7 +13,19 @@ import { register as token } from './token.ts';
 import { register as version, versionText } from './version.ts';
 
 /** In the order of the help: first what one does first. */
-const commands: readonly RegisterCommand[] = [demo, serve, apply, resolve, explain, token, server, config, migrate, version];
+const commands: readonly RegisterCommand[] = [
+  demo,
+  serve,
+  apply,
+  resolve,
+  explain,
+  token,
+  server,
+  cache,
+  config,
+  migrate,
+  version,
+];
 
 const helpEnd = `
 Settings: flags, PROMGATE_… variables, promgate.yml; see docs/configuration.md.

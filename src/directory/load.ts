@@ -6,6 +6,7 @@ import type { Keyring } from '../storage/crypto.ts';
 import { environmentsAfter, environmentsByIds } from '../storage/environments.ts';
 import { allGroups, groupsByIds } from '../storage/groups.ts';
 import { allProjects, projectsByIds } from '../storage/projects.ts';
+import { allPurges, purgesByIds } from '../storage/purges.ts';
 import type { Row, Trx } from '../storage/schema.ts';
 import { allServers, revisionOf, serverFromRow, serversByIds } from '../storage/servers.ts';
 import { liveTokensAfter, liveTokensByIds } from '../storage/tokens.ts';
@@ -18,11 +19,12 @@ interface Rows {
   readonly environments: Row<'environments'>[];
   readonly servers: Row<'servers'>[];
   readonly tokens: Row<'tokens'>[];
+  readonly cache_purges: Row<'cache_purges'>[];
 }
 
 /** Rows read at once where there may be very many: they need not all be in memory beside what is made of them. */
 const PAGE = 5_000;
-const NO_ROWS: Rows = { groups: [], projects: [], environments: [], servers: [], tokens: [] };
+const NO_ROWS: Rows = { groups: [], projects: [], environments: [], servers: [], tokens: [], cache_purges: [] };
 
 /** A directory with everything in it, and the last change that it knows. */
 export async function loadDirectory(trx: Trx, keyring: Keyring, log: Log): Promise<{ directory: Directory; seq: number }> {
@@ -34,7 +36,7 @@ export async function loadDirectory(trx: Trx, keyring: Keyring, log: Log): Promi
     (after) => environmentsAfter(trx, after, PAGE),
     (environments) => add({ environments }),
   );
-  add({ servers: await allServers(trx) });
+  add({ servers: await allServers(trx), cache_purges: await allPurges(trx) });
   await eachPage(
     (after) => liveTokensAfter(trx, after, PAGE),
     (tokens) => add({ tokens }),
@@ -71,6 +73,7 @@ export async function patchDirectory(
     environments: ids('environments'),
     servers: ids('servers'),
     tokens: ids('tokens'),
+    cache_purges: ids('cache_purges'),
   };
   const rows: Rows = {
     groups: await groupsByIds(trx, changed.groups),
@@ -78,8 +81,10 @@ export async function patchDirectory(
     environments: await environmentsByIds(trx, changed.environments),
     servers: await serversByIds(trx, changed.servers),
     tokens: await liveTokensByIds(trx, changed.tokens),
+    cache_purges: await purgesByIds(trx, changed.cache_purges),
   };
   // What refers goes before what it refers to, and comes after it.
+  for (const id of missing(changed.cache_purges, rows.cache_purges)) directory.removePurge(id);
   for (const id of missing(changed.tokens, rows.tokens)) directory.removeToken(id);
   for (const id of missing(changed.servers, rows.servers)) directory.removeServer(id);
   for (const id of missing(changed.environments, rows.environments)) directory.removeEnvironment(id);
@@ -132,6 +137,7 @@ function put(directory: Directory, rows: Rows, keyring: Keyring, log: Log): void
     (row) => directory.putToken(readToken(row), row),
     (id) => directory.removeToken(id),
   );
+  for (const row of rows.cache_purges) directory.putPurge(row);
 }
 
 type Drop = (id: number) => void;

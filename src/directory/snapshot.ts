@@ -6,7 +6,7 @@
  * sees half of it. Servers and tokens are replaced as objects; groups, projects and environments keep their identity,
  * because others refer to them.
  */
-import { NO_PURGES, type PurgeEpochs } from '../cache/purge.ts';
+import type { PurgeEpochs } from '../cache/purge.ts';
 import type { Environment, Group, Project, Server, Target, Token } from './model.ts';
 import { chooseServer, type Resolution, resolveServer } from './resolve.ts';
 
@@ -39,19 +39,22 @@ export class Directory {
   /** `acme/shop:production` by slug. Ids are looked up in `#environments`: a slug starts with a letter, an id never. */
   readonly #environmentsBySlug = new Map<string, EnvironmentTarget>();
   readonly #tokensByHash = new Map<string, Token>();
+  /** Epochs by subject; subjects by the ids of their rows. */
+  readonly #purges = new Map<string, number>();
+  readonly #purgeSubjects = new Map<number, string>();
   #instanceServers: readonly Server[] = NONE;
   #generation = 0;
   /** Something was removed below which there may be more. */
   #orphans = false;
 
-  /** Grows with every change to servers or the tree (not to tokens): what was derived from them before is stale. */
+  /** Grows with every change to servers, the tree or purges (not to tokens): what was derived from them before is stale. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** Of the cache, by subject. */
+  /** Epochs of the cache. */
   get purges(): PurgeEpochs {
-    return NO_PURGES;
+    return this.#purges;
   }
 
   get size(): { groups: number; projects: number; environments: number; servers: number; tokens: number } {
@@ -92,6 +95,12 @@ export class Directory {
 
   servers(): Server[] {
     return Array.from(this.#servers.values(), ({ server }) => server);
+  }
+
+  /** All servers of a name, and what each attaches to: `instance`, `acme`, `acme/shop` or `acme/shop:production`. */
+  serversNamed(name: string): { server: Server; owner: string }[] {
+    const named = [...this.#servers.values()].filter(({ server }) => server.name === name);
+    return named.map(({ server, owner }) => ({ server, owner: ownerName(owner) }));
   }
 
   putGroup(row: { id: number; path: string; parent_id: number | null }): void {
@@ -147,6 +156,20 @@ export class Directory {
     this.#tokens.set(token.id, complete);
     this.#tokensByHash.set(token.hash, complete);
     if (token.previousHash !== null) this.#tokensByHash.set(token.previousHash, complete);
+  }
+
+  putPurge(row: { id: number; subject: string; epoch: number }): void {
+    this.#purgeSubjects.set(row.id, row.subject);
+    this.#purges.set(row.subject, row.epoch);
+    this.#generation++;
+  }
+
+  removePurge(id: number): void {
+    const subject = this.#purgeSubjects.get(id);
+    if (subject === undefined) return;
+    this.#purgeSubjects.delete(id);
+    this.#purges.delete(subject);
+    this.#generation++;
   }
 
   removeGroup(id: number): void {
@@ -269,6 +292,11 @@ export class Directory {
       this.#environmentsBySlug.set(slugKey(target.environment), target);
     }
   }
+}
+
+function ownerName(owner: Owner | null): string {
+  if (owner === null) return 'instance';
+  return 'project' in owner ? `${owner.project.path}:${owner.name}` : owner.path;
 }
 
 function slugKey({ project, slug }: Environment): string {

@@ -1,0 +1,97 @@
+import type { Command } from 'commander';
+import type { PurgeSubject } from '../cache/purge.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Target } from '../directory/model.ts';
+import type { Directory } from '../directory/snapshot.ts';
+import { addSettingsOptions, exitCodes, note, type RegisterCommand, settingsOf, UsageError } from './command.ts';
+import { loadSnapshot } from './directory.ts';
+import { addOutputOption, type OutputFormat, print } from './output.ts';
+
+interface PurgeOptions {
+  readonly all?: true;
+  readonly server?: string;
+  readonly of?: string;
+  readonly environment?: string;
+  readonly project?: string;
+  readonly group?: string;
+  readonly output: OutputFormat;
+}
+
+/** What is meant, how it is told as data, and to a person. */
+interface Found {
+  readonly subject: PurgeSubject;
+  readonly data: object;
+  readonly words: string;
+}
+
+export const register: RegisterCommand = (program) => {
+  const cache = program.command('cache').description('answers that are kept');
+
+  addOutputOption(addSettingsOptions(cache.command('purge'), 'storage'))
+    .description('have the servers asked anew, by all running processes')
+    .option('--environment <name>', 'what an environment is shown, such as acme/shop:production')
+    .option('--project <path>', "what a project's own endpoint is shown, such as acme/shop")
+    .option('--group <path>', "what a group's own endpoint is shown, such as acme")
+    .option('--server <name>', 'all that a server has answered')
+    .option('--of <name>', 'where several servers have the name: instance, or the path of what it belongs to')
+    .option('--all', 'everything')
+    .action(async (options: PurgeOptions, command: Command) => {
+      const settings = await settingsOf(command);
+      const found = await find(options, settings);
+      if (found === null) return;
+      const { purge } = await import('../cache/purge.ts');
+      const { openDatabase } = await import('../storage/database.ts');
+      const database = await openDatabase(settings);
+      try {
+        await purge(database, found.subject);
+      } finally {
+        await database.close();
+      }
+      await print(options.output, { purged: found.data }, `Purged ${found.words}.`);
+    });
+};
+
+/** `null`: no server answers there, which is told. */
+async function find({ all, server, of, ...named }: PurgeOptions, settings: Settings): Promise<Found | null> {
+  const endpoints = (['environment', 'project', 'group'] as const).flatMap((level) => {
+    const path = named[level];
+    return path === undefined ? [] : [{ level, path }];
+  });
+  const [endpoint] = endpoints;
+  if (endpoints.length + (server === undefined ? 0 : 1) + (all === true ? 1 : 0) !== 1) {
+    throw new UsageError('say what to purge, one of --environment, --project, --group, --server and --all');
+  }
+  if (of !== undefined && server === undefined) throw new UsageError('--of goes only with --server');
+  if (server !== undefined) {
+    const { namedServerSubject } = await import('../cache/purge-names.ts');
+    const found = namedServerSubject(await loadSnapshot(settings), server, of);
+    return { subject: found.subject, data: { server, of: found.of }, words: `all of server ${server} (${found.of})` };
+  }
+  if (endpoint === undefined) {
+    const { everything } = await import('../cache/purge.ts');
+    return { subject: everything, data: { all: true }, words: 'everything' };
+  }
+  const { level, path } = endpoint;
+  const directory = await loadSnapshot(settings);
+  const target = await targetAt(directory, level, path);
+  if (directory.server(target) === null) {
+    note(`No server answers for ${path}; see promgate resolve ${path}`);
+    process.exitCode = exitCodes.problems;
+    return null;
+  }
+  const { endpointSubject } = await import('../cache/purge-names.ts');
+  const found = endpointSubject(directory, target);
+  const { name } = found.server;
+  return {
+    subject: found.subject,
+    data: { [level]: path, server: name },
+    words: `what ${level} ${path} is shown by server ${name}`,
+  };
+}
+
+async function targetAt(directory: Directory, level: Target['level'], path: string): Promise<Target> {
+  const { namedTarget } = await import('../directory/named.ts');
+  const target = namedTarget(directory, path);
+  if (target?.level === level) return target;
+  throw new Error(`There is no ${level} ${path}.`);
+}
