@@ -121,6 +121,18 @@ projects:
     });
   });
 
+  it.each([
+    ['enabled: true, recent_window: 5m, max_age: 1d, instant: true, metadata_ttl: 10s', 300_000, 86_400_000, true, 10_000],
+    ['enabled: true, recent_window: 0, max_age: 1ms, instant: false, metadata_ttl: 0s', 0, 1, false, 0],
+  ])('takes rules of the cache: %s', (keys, recentWindow, maxAge, instant, metadataTtl) => {
+    expect(server(`cache: { ${keys} }`).cache).toEqual({ enabled: true, recentWindow, maxAge, instant, metadataTtl });
+  });
+
+  it('keeps of the cache only the rules that are given', () => {
+    expect(server('cache: { enabled: false }').cache).toEqual({ enabled: false });
+    expect([server('cache: {}').cache, server('cache: ').cache]).toEqual([{}, {}]);
+  });
+
   it('may hold servers on environments, which need no scope', () => {
     const file = read('projects: [{ path: a/b, environments: [{ name: x, servers: [{ name: own, url: "https://p/x/" }] }] }]');
     expect(file.projects[0]?.environments[0]?.servers[0]).toMatchObject({ url: 'https://p/x', environmentScope: '*' });
@@ -318,6 +330,15 @@ describe('a server of a resource file is refused', () => {
     ['limits: { rate: fast }', 'limits.rate: must be a number of requests per second'],
     ['limits: { token_rate: 1 }', 'limits.token_rate: unknown key'],
     ['limits: { max_response: 0 }', 'limits.max_response: must be a size over 0'],
+    ['cache: off', 'cache: must be keys with values'],
+    ['cache: { enabled: "no" }', 'cache.enabled: must be true or false'],
+    ['cache: { recent_window: -1s }', 'cache.recent_window: must be a duration'],
+    ['cache: { recent_window: 300 }', 'cache.recent_window: must be a duration'],
+    ['cache: { max_age: 0 }', 'cache.max_age: must be over 0'],
+    ['cache: { instant: 1 }', 'cache.instant: must be true or false'],
+    ['cache: { metadata_ttl: soon }', 'cache.metadata_ttl: must be a duration'],
+    ['cache: { max_ag: 1d }', 'cache.max_ag: unknown key (did you mean "max_age"?)'],
+    ['cache: { memory: 1MiB }', 'cache.memory: unknown key'],
     ['limits: { max_rnge: 1d }', 'limits.max_rnge: unknown key (did you mean "max_range"?)'],
   ])('for %s', (keys, message) => {
     const found = serverProblems(keys, { EMPTY: '' });
