@@ -1,22 +1,25 @@
-/** A directory of any size with a token for each environment, and a wrk script that asks for them in turn. */
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+/** A directory of any size with a token for each environment, and questions to all of it. */
 import { hashToken, newTokenText } from '../src/access/token-text.ts';
 import { applyResources } from '../src/directory/apply.ts';
 import { openKeyring } from '../src/storage/crypto.ts';
 import { openDatabase } from '../src/storage/database.ts';
 import { allEnvironments } from '../src/storage/environments.ts';
 import { insertToken } from '../src/storage/tokens.ts';
+import { pathOf } from './answers.ts';
+import type { Ask } from './load.ts';
+
+/** An endpoint. */
+export interface Entry {
+  /** In front of `/api/v1/…`. */
+  readonly path: string;
+  readonly token: string;
+}
 
 /** Environments are spread over projects of ten, in groups of a hundred projects. */
-export async function fillDirectory(
-  dataDir: string,
-  upstream: string,
-  environments: number,
-): Promise<{ path: string; token: string }[]> {
+export async function fillDirectory(dataDir: string, upstream: string, environments: number): Promise<readonly Entry[]> {
   const database = await openDatabase({ dataDir, databaseUrl: '' });
   const keyring = openKeyring({ dataDir, secretKey: null });
-  const lines = [`servers: [{ name: bench, url: "${upstream}" }]`, 'projects:'];
+  const lines = [`servers: [{ name: bench, url: "${upstream}", cache: { enabled: false } }]`, 'projects:'];
   for (let i = 0; i < environments; i += 10) {
     const names = Array.from({ length: Math.min(10, environments - i) }, (_, n) => `{ name: env-${n} }`);
     lines.push(`  - { path: g${Math.floor(i / 1000)}/p${i / 10}, environments: [${names.join(', ')}] }`);
@@ -24,7 +27,7 @@ export async function fillDirectory(
   await applyResources(database, keyring, lines.join('\n'), { fileName: 'bench', dryRun: false, prune: false, env: {} });
   const entries = await database.write(async (trx) => {
     const projects = new Map((await trx.selectFrom('projects').selectAll().execute()).map((row) => [row.id, row.path]));
-    const made: { path: string; token: string }[] = [];
+    const made: Entry[] = [];
     for (const environment of await allEnvironments(trx)) {
       const token = newTokenText();
       const owner = { level: 'environment', id: environment.id } as const;
@@ -45,27 +48,10 @@ export async function fillDirectory(
   return entries;
 }
 
-/** Asks 1,000 of the endpoints (or all, where there are fewer), spread evenly over the directory, in turn. */
-export async function writeScript(
-  dir: string,
-  entries: readonly { path: string; token: string }[],
-  query: string,
-): Promise<string> {
-  const every = Math.max(1, Math.floor(entries.length / 1000));
-  const chosen = entries.filter((_, i) => i % every === 0);
-  const requests = chosen.map(({ path, token }) => `wrk.format("GET", "${path}${query}", {["Authorization"]="Bearer ${token}"})`);
-  const file = join(dir, `requests-${entries.length}.lua`);
-  const script = `
-local requests = {}
-local at = 0
-function init()
-${requests.map((request) => `  requests[#requests + 1] = ${request}`).join('\n')}
-end
-function request()
-  at = at % #requests + 1
-  return requests[at]
-end
-`;
-  await writeFile(file, script);
-  return file;
+/** 1,000 questions, all different, spread evenly over the directory. */
+export function questions(entries: readonly Entry[]): readonly Ask[] {
+  return Array.from({ length: 1000 }, (_, i) => {
+    const { path, token } = entries[Math.floor((i * entries.length) / 1000)] as Entry;
+    return { path: path + pathOf('small', i), headers: { Authorization: `Bearer ${token}` } };
+  });
 }

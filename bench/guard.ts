@@ -1,15 +1,14 @@
 /** 200 queries as dashboards hold them, asked of a server that confines and of the same one that does not. */
-import { execFile } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { createToken } from '../src/access/tokens.ts';
 import { applyResources } from '../src/directory/apply.ts';
 import { openKeyring } from '../src/storage/crypto.ts';
 import { openDatabase } from '../src/storage/database.ts';
 import { freePort } from '../test/support/ports.ts';
-import { serve } from './contenders.ts';
-import { PROXY_CORE, startPinned } from './pin.ts';
+import { type Running, serve } from './contenders.ts';
+import { type Ask, writeScript } from './load.ts';
+import { isInstalled, PROXY_CORE, startPinned } from './pin.ts';
+import type { Way } from './rounds.ts';
 
 /** What the panels of usual dashboards ask, for one job each. */
 const panels = [
@@ -35,21 +34,15 @@ const panels = [
   'sum(rate(http_requests_total{job="$"}[5m] offset 1w)) and on() vector(1)',
 ];
 
-export const queries = Array.from({ length: 200 }, (_, i) =>
+const queries = Array.from({ length: 200 }, (_, i) =>
   (panels[i % panels.length] as string).replaceAll('job="$"', `job="job-${Math.floor(i / panels.length)}"`),
 );
 
-/** One way to ask the 200 queries in turn. */
-export interface Guarded {
-  readonly name: string;
-  readonly origin: string;
-  /** For wrk. */
-  readonly script: string;
-}
-
 export interface GuardBench {
   /** Promgate without enforcement first, then with it, then what else confines and is installed. */
-  readonly ways: readonly Guarded[];
+  readonly ways: readonly Way[];
+  /** How many. */
+  readonly queries: number;
   readonly stop: () => Promise<void>;
 }
 
@@ -57,30 +50,36 @@ export async function startGuardBench(dir: string, upstream: string): Promise<Gu
   const dataDir = join(dir, 'guard');
   const database = await openDatabase({ dataDir, databaseUrl: '' });
   const keyring = openKeyring({ dataDir, secretKey: null });
-  const resources = `
-projects:
-  - path: acme/shop
-    environments: [{ name: open }, { name: confined, kube_namespace: shop-prod }]
-    servers:
-      - { name: open, url: "${upstream}", environment_scope: open }
-      - { name: confined, url: "${upstream}", environment_scope: confined, enforce: { namespace: "{{kube_namespace}}" } }
-`;
+  const servers = [
+    { name: 'open', url: upstream, environment_scope: 'open', cache: { enabled: false } },
+    {
+      name: 'confined',
+      url: upstream,
+      environment_scope: 'confined',
+      cache: { enabled: false },
+      enforce: { namespace: '{{kube_namespace}}' },
+    },
+  ];
+  const environments = [{ name: 'open' }, { name: 'confined', kube_namespace: 'shop-prod' }];
+  const resources = JSON.stringify({ projects: [{ path: 'acme/shop', environments, servers }] });
   await applyResources(database, keyring, resources, { fileName: 'bench', dryRun: false, prune: false, env: {} });
   const { token } = await createToken(database, { level: 'project', path: 'acme/shop' }, { name: 'bench' });
   await database.close();
-  const headers = `{ ["Authorization"] = "Bearer ${token}" }`;
-  const script = (environment: string) =>
-    writeScript(dir, environment, `/acme/shop/-/environments/${environment}/prometheus`, headers);
-  const { origin, stop } = await serve(dataDir);
-  const ways: Guarded[] = [
-    { name: 'Promgate, as the server is', origin, script: await script('open') },
-    { name: 'Promgate, `enforce`: every query confined and verified', origin, script: await script('confined') },
+  const headers = { Authorization: `Bearer ${token}` };
+  const script = (environment: string) => writeScript(dir, asks(`/acme/shop/-/environments/${environment}/prometheus`, headers));
+  const { origin, pid, stop } = await serve(dataDir);
+  const ways: Way[] = [
+    { name: 'Promgate, as the server is', origin, pid, script: await script('open') },
+    { name: 'Promgate, `enforce`: every query confined and verified', origin, pid, script: await script('confined') },
   ];
-  const other = await startLabelProxy(upstream);
-  if (other !== null)
-    ways.push({ name: 'prom-label-proxy', origin: other.url, script: await writeScript(dir, 'proxy', '', '{}') });
+  // Debian has no package of it.
+  const other = (await isInstalled('prom-label-proxy')) ? await startLabelProxy(upstream) : null;
+  if (other !== null) {
+    ways.push({ name: 'prom-label-proxy', origin: other.origin, pid: other.pid, script: await writeScript(dir, asks('', {})) });
+  }
   return {
     ways,
+    queries: queries.length,
     async stop() {
       await stop();
       await other?.stop();
@@ -88,28 +87,19 @@ projects:
   };
 }
 
-async function writeScript(dir: string, name: string, prefix: string, headers: string): Promise<string> {
-  const path = (query: string) => `${prefix}/api/v1/query?time=1767229200&query=${encodeURIComponent(query)}`;
-  const list = queries.map((query) => `  requests[#requests + 1] = wrk.format("GET", "${path(query)}", headers)`);
-  const file = join(dir, `guard-${name}.lua`);
-  const lines = ['local requests, at = {}, 0', 'function init()', `  local headers = ${headers}`, ...list, 'end'];
-  const turn = ['function request()', '  at = at % #requests + 1', '  return requests[at]', 'end', ''];
-  await writeFile(file, [...lines, ...turn].join('\n'));
-  return file;
+function asks(prefix: string, headers: Ask['headers']): readonly Ask[] {
+  return queries.map((query) => ({ path: `${prefix}/api/v1/query?time=1767229200&query=${encodeURIComponent(query)}`, headers }));
 }
 
-/** `null` where it is not on PATH: Debian has no package of it. */
-async function startLabelProxy(upstream: string): Promise<{ url: string; stop: () => Promise<void> } | null> {
-  const installed = await promisify(execFile)('sh', ['-c', 'command -v prom-label-proxy']).catch(() => null);
-  if (installed === null) return null;
+async function startLabelProxy(upstream: string): Promise<Running & { readonly origin: string }> {
   const port = await freePort();
-  const url = `http://127.0.0.1:${port}`;
+  const origin = `http://127.0.0.1:${port}`;
   const args = [
     `-insecure-listen-address=127.0.0.1:${port}`,
     `-upstream=${upstream}`,
     '-label=namespace',
     '-label-value=shop-prod',
   ];
-  const { stop } = await startPinned(PROXY_CORE, 'prom-label-proxy', args, url, { GOMAXPROCS: '1' });
-  return { url, stop };
+  const { pid, stop } = await startPinned(PROXY_CORE, 'prom-label-proxy', args, origin, { GOMAXPROCS: '1' });
+  return { origin, pid, stop };
 }

@@ -1,20 +1,53 @@
 /** Load by wrk: 32 connections for a fixed time, from one core. */
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { LOAD_CORE } from './pin.ts';
 
 const run = promisify(execFile);
 
+export interface Ask {
+  /** Behind the contender's URL, with the query string. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 export interface Load {
-  readonly url: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** A Lua script of wrk's that makes the requests. */
-  readonly script?: string;
+  readonly origin: string;
+  /** Of `writeScript`. */
+  readonly script: string;
   readonly seconds: number;
 }
 
-/** What a proxy used of its core for each request, in microseconds: steadier than rates where other programs run, too. */
+let scripts = 0;
+
+/** A Lua script of wrk's that asks for these in turn. Returns its path. */
+export async function writeScript(dir: string, asks: readonly Ask[]): Promise<string> {
+  const requests = asks.map(({ path, headers }) => {
+    const fields = Object.entries(headers).map(([name, value]) => `["${name}"]="${value}"`);
+    return `  requests[#requests + 1] = wrk.format("GET", "${path}", {${fields.join(', ')}})`;
+  });
+  const file = join(dir, `requests-${scripts++}.lua`);
+  const script = `
+local requests = {}
+local at = 0
+function init()
+${requests.join('\n')}
+end
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+`;
+  await writeFile(file, script);
+  return file;
+}
+
+/**
+ * Requests per second, and what a proxy used of its core for each request, in microseconds: steadier than rates where other
+ * programs run, too.
+ */
 export async function measureCpu(pid: number, load: Load): Promise<{ rate: number; cpu: number }> {
   const before = await cpuMicroseconds(pid);
   const started = performance.now();
@@ -31,12 +64,10 @@ async function cpuMicroseconds(pid: number): Promise<number> {
 }
 
 /** Requests per second. Throws when a request failed: a proxy must not look fast by refusing. */
-export async function measure({ url, headers = {}, script, seconds }: Load): Promise<number> {
-  const args = ['-c', LOAD_CORE, 'wrk', '-t1', '-c32', `-d${seconds}s`, '--timeout', '10s'];
-  for (const [name, value] of Object.entries(headers)) args.push('-H', `${name}: ${value}`);
-  if (script !== undefined) args.push('-s', script);
-  const { stdout } = await run('taskset', [...args, url]);
-  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`requests to ${url} failed:\n${stdout}`);
+export async function measure({ origin, script, seconds }: Load): Promise<number> {
+  const args = ['-c', LOAD_CORE, 'wrk', '-t1', '-c32', `-d${seconds}s`, '--timeout', '10s', '-s', script];
+  const { stdout } = await run('taskset', [...args, origin]);
+  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`requests to ${origin} failed:\n${stdout}`);
   const rate = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1];
   if (rate === undefined) throw new Error(`wrk printed no rate:\n${stdout}`);
   return Number(rate);

@@ -1,17 +1,17 @@
 /**
  * The server behind the proxies of the benchmark: gives back whole HTTP answers that a real Prometheus once gave, as fast
  * as Node can write bytes. A real one would be the slowest part of every row and make all proxies look alike.
- * `node bench/upstream.ts PORT SMALL LARGE`: `query=large` in the path gives the large answer, anything else the small
- * one; `format_query` says that it reads a query as it was sent, so that confined servers can be measured, too.
+ * `node bench/upstream.ts PORT FILE…`: `query=NAME` in the path gives the answer in the file of that name, any other query the
+ * first one; `format_query` says that it reads a query as it was sent, so that confined servers can be measured, too.
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { basename } from 'node:path';
 
-const [port, smallFile, largeFile] = process.argv.slice(2);
-if (port === undefined || smallFile === undefined || largeFile === undefined)
-  throw new Error('usage: upstream.ts PORT SMALL LARGE');
-const small = readFileSync(smallFile);
-const large = readFileSync(largeFile);
+const [port, ...files] = process.argv.slice(2);
+const answers = new Map(files.map((file) => [basename(file), readFileSync(file)]));
+const [first] = answers.values();
+if (port === undefined || first === undefined) throw new Error('usage: upstream.ts PORT FILE…');
 const END = '\r\n\r\n';
 
 function json(status: string, body: object): string {
@@ -21,7 +21,11 @@ function json(status: string, body: object): string {
 
 function answer(head: string): Buffer | string {
   const path = head.slice(head.indexOf(' ') + 1, head.indexOf(' HTTP/'));
-  if (path.startsWith('/api/v1/query')) return path.includes('query=large') ? large : small;
+  if (path.startsWith('/api/v1/query')) {
+    const at = path.indexOf('query=') + 'query='.length;
+    const end = path.indexOf('&', at);
+    return answers.get(path.slice(at, end === -1 ? undefined : end)) ?? (first as Buffer);
+  }
   const url = new URL(path, 'http://bench');
   if (url.pathname === '/api/v1/format_query') return json('200 OK', { status: 'success', data: url.searchParams.get('query') });
   if (url.pathname === '/api/v1/status/buildinfo') return json('200 OK', { status: 'success', data: { goVersion: 'go1' } });
