@@ -111,15 +111,13 @@ describe.each(dialects)('a purge on %s', (dialect) => {
 
   it('is not needed after a change of the server’s record, whatever it is; applying the same again renews nothing', async () => {
     expect(await renewed(() => apply(own('http://10.0.0.2')))).toEqual(['acme/shop:a']);
-    for (const more of [
-      ', limits: { timeout: 1s }',
-      ', limits: { timeout: 1s }, cache: { max_age: 1h }',
-      ', auth: { bearer: x }',
-    ]) {
-      expect(await renewed(() => apply(own('http://10.0.0.2', more)))).toEqual(names.slice(1, 4));
+    let more = '';
+    for (const key of ['limits: { timeout: 1s }', 'cache: { max_age: 1h }', 'auth: { bearer: x }', 'kind: prometheus']) {
+      more += `, ${key}`;
+      expect(await renewed(() => apply(own('http://10.0.0.2', more))), key).toEqual(names.slice(1, 4));
     }
     const before = policies();
-    await apply(own('http://10.0.0.2', ', auth: { bearer: x }'));
+    await apply(own('http://10.0.0.2', more));
     expect(await purged(serverSubject(targetAt('acme/shop:a').server))).toEqual(['acme/shop:a']);
     expect(policies().slice(1)).toEqual(before.slice(1));
   });

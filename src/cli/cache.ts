@@ -51,7 +51,7 @@ export const register: RegisterCommand = (program) => {
     });
 };
 
-/** `null`: no server answers there, which is told. */
+/** `null`: no server answers there, or it must not, which is told. */
 async function find({ all, server, of, ...named }: PurgeOptions, settings: Settings): Promise<Found | null> {
   const endpoints = (['environment', 'project', 'group'] as const).flatMap((level) => {
     const path = named[level];
@@ -74,19 +74,18 @@ async function find({ all, server, of, ...named }: PurgeOptions, settings: Setti
   const { level, path } = endpoint;
   const directory = await loadSnapshot(settings);
   const target = await targetAt(directory, level, path);
-  if (directory.server(target) === null) {
-    note(`No server answers for ${path}; see promgate resolve ${path}`);
+  const { PromgateError } = await import('../errors.ts');
+  const { endpointSubject } = await import('../cache/purge-names.ts');
+  try {
+    const { server, subject } = endpointSubject(directory, target);
+    const words = `what ${level} ${path} is shown by server ${server.name}`;
+    return { subject, data: { [level]: path, server: server.name }, words };
+  } catch (error) {
+    if (!(error instanceof PromgateError)) throw error;
+    note(`${path}: ${error.message}; see promgate resolve ${path}`);
     process.exitCode = exitCodes.problems;
     return null;
   }
-  const { endpointSubject } = await import('../cache/purge-names.ts');
-  const found = endpointSubject(directory, target);
-  const { name } = found.server;
-  return {
-    subject: found.subject,
-    data: { [level]: path, server: name },
-    words: `what ${level} ${path} is shown by server ${name}`,
-  };
 }
 
 async function targetAt(directory: Directory, level: Target['level'], path: string): Promise<Target> {

@@ -64,7 +64,8 @@ export const schema = {
   opsListen: key({
     path: 'ops_listen',
     default: '127.0.0.1:9491',
-    meaning: 'Address of `/metrics`, `/-/healthy` and `/-/ready`, for the people who run Promgate.',
+    meaning:
+      'Address of `/metrics`, `/-/healthy`, `/-/ready` and `/-/cache/purge`, for the people who run Promgate. Without credentials: keep it private.',
     read: listenAddress,
   }),
   externalUrl: key({
