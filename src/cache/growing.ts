@@ -1,0 +1,55 @@
+/** Memory that is written from front to back, and that doubles when it is full. */
+
+export class GrowingBytes {
+  #buffer: Buffer = Buffer.allocUnsafe(0);
+  length = 0;
+
+  /** Written up to `length`. The next `append` may put other memory in its place. */
+  get buffer(): Buffer {
+    return this.#buffer;
+  }
+
+  /** Writes `source[start, end)` behind what is there. */
+  append(source: Buffer, start: number, end: number): void {
+    const length = this.length + end - start;
+    if (length > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, source.length, 2 * this.#buffer.length));
+      this.#buffer.copy(larger, 0, 0, this.length);
+      this.#buffer = larger;
+    }
+    source.copy(this.#buffer, this.length, start, end);
+    this.length = length;
+  }
+
+  /** Forgets what was written, and its memory. */
+  clear(): void {
+    this.#buffer = Buffer.allocUnsafe(0);
+    this.length = 0;
+  }
+}
+
+/** Numbers of 32 bits. */
+export class GrowingNumbers {
+  #values = new Uint32Array(0);
+  length = 0;
+
+  /** Written up to `length`. The next `reserve` may put other memory in its place. */
+  get values(): Uint32Array {
+    return this.#values;
+  }
+
+  /** Makes room for `count` more; the caller writes them into `values`. */
+  reserve(count: number): void {
+    const length = this.length + count;
+    if (length <= this.#values.length) return;
+    const larger = new Uint32Array(Math.max(length, 2 * this.#values.length));
+    larger.set(this.#values.subarray(0, this.length));
+    this.#values = larger;
+  }
+
+  /** Forgets what was written, and its memory. */
+  clear(): void {
+    this.#values = new Uint32Array(0);
+    this.length = 0;
+  }
+}
