@@ -106,11 +106,11 @@ promgate.yml:2: log_level: "loud" must be one of fatal, error, warn, info, debug
   });
 
   it('config check tells once what has no effect, and that is no problem', async () => {
-    writeFileSync(join(cwd, 'promgate.yml'), 'log_level: warn\ncache: { memory: 1MiB }\n');
+    writeFileSync(join(cwd, 'promgate.yml'), 'log_level: warn\noutbound: { allow: [] }\n');
     expect(await promgate(['config', 'check'])).toEqual({
       code: 0,
       stdout: '',
-      stderr: 'promgate.yml:2: cache: has no effect in this version\nThe configuration is good.\n',
+      stderr: 'promgate.yml:2: outbound: has no effect in this version\nThe configuration is good.\n',
     });
   });
 

@@ -122,6 +122,17 @@ it('on SIGHUP a good configuration is taken over; a bad one is told with all its
   expect((await fetch(`${server.opsUrl}/-/ready`)).status).toBe(200);
 });
 
+it('on SIGHUP what needs a restart is named, each setting by itself and none by its value', async () => {
+  const server = await startServer();
+  const cache = 'cache: { memory: 1MiB, recent_window: 1m, redis_url: "redis://:s3cret@127.0.0.1:1" }';
+  writeFileSync(join(cwd, 'promgate.yml'), `data_dir: elsewhere\nlimits: { timeout: 1s }\n${cache}\n`);
+  server.kill('SIGHUP');
+  await server.says(/SIGHUP: the configuration was read again/);
+  const told = server.stderr().matchAll(/"key":"([^"]*)","msg":"a changed setting needs a restart"/g);
+  expect(Array.from(told, ([, key]) => key).sort()).toEqual(['cache.memory', 'cache.redis_url', 'data_dir']);
+  expect(server.stderr()).not.toContain('s3cret');
+});
+
 it('the first signal waits for a running answer, the second does not', async () => {
   // A server that never answers.
   const asked = Promise.withResolvers<void>();
