@@ -1,0 +1,239 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { revokeToken } from '../src/access/tokens.ts';
+import { openDatabase } from '../src/storage/database.ts';
+import { dialects } from './support/database.ts';
+import { startTestPromgate } from './support/promgate.ts';
+import { environments, type PurgeRig, purgeResources, startPurgeRig } from './support/purge-rig.ts';
+
+describe.each(dialects)('with two running processes on %s', (dialect) => {
+  let rig: PurgeRig;
+  beforeAll(async () => {
+    rig = await startPurgeRig(dialect);
+  });
+  afterAll(() => rig?.close());
+
+  it('a purge with a token renews what its environment is shown, and those that are shown the same', async () => {
+    await rig.renews(['one', 'same'], async () => {
+      expect(await rig.byToken({ environment: 'acme/shop:one' })).toMatchObject({
+        status: 200,
+        body: { purged: { environment: 'acme/shop:one', server: 'main' } },
+      });
+    });
+    await rig.renews(['alone'], () => rig.byToken({ environment: 'acme/shop:alone' }));
+  });
+
+  it('an operator’s purge renews everything, a server, or an environment', async () => {
+    const purge = (asked: object, purged: object) => async () =>
+      expect(await rig.byOperator(asked)).toMatchObject({ status: 200, body: { purged } });
+    await rig.renews(environments, purge({ all: true }, { all: true }));
+    const main = { server: 'main', of: 'acme/shop' };
+    await rig.renews(['one', 'same', 'other'], purge(main, main));
+    await rig.renews(['alone'], purge({ server: 'open' }, { server: 'open', of: 'acme/shop' }));
+    const other = { environment: 'acme/shop:other' };
+    await rig.renews(['other'], purge(other, { ...other, server: 'main' }));
+  });
+
+  it('a purge on the command line does the same', async () => {
+    const purge = (args: string[], purged: object) => async () => {
+      const { code, stdout } = await rig.run(...args, '-o', 'json');
+      expect([code, JSON.parse(stdout)]).toEqual([0, { purged }]);
+    };
+    await rig.renews(environments, purge(['--all'], { all: true }));
+    const main = ['--server', 'main', '--of', 'acme/shop'];
+    await rig.renews(['one', 'same', 'other'], purge(main, { server: 'main', of: 'acme/shop' }));
+    const other = purge(['--environment', 'acme/shop:other'], { environment: 'acme/shop:other', server: 'main' });
+    await rig.renews(['other'], other);
+    await rig.renews([], purge(['--group', 'acme'], { group: 'acme', server: 'group' }));
+  });
+
+  it('a change of a server’s record renews what it answers, and applying the same again nothing', async () => {
+    const apply = (more: object) => () => rig.promgate.apply(purgeResources(rig.upstream, more));
+    await rig.renews(['one', 'same', 'other'], apply({ limits: { timeout: '30s' } }));
+    await rig.renews([], apply({ limits: { timeout: '30s' } }));
+    await rig.renews(['one', 'same', 'other'], apply({ limits: { timeout: '30s' }, headers: { 'X-A': 'b' } }));
+  });
+});
+
+describe('on the command line', () => {
+  let rig: PurgeRig;
+  beforeAll(async () => {
+    rig = await startPurgeRig('sqlite');
+  });
+  afterAll(() => rig?.close());
+
+  it('it says what was purged', async () => {
+    const said = async (...args: string[]) => (await rig.run(...args)).stdout;
+    expect(await said('--all')).toBe('Purged everything.\n');
+    expect(await said('--server', 'open')).toBe('Purged all of server open (acme/shop).\n');
+    expect(await said('--environment', 'acme/shop:one')).toBe('Purged what environment acme/shop:one is shown by server main.\n');
+  });
+
+  it.each([
+    [[], 2, 'say what to purge, one of --environment, --project, --group, --server and --all'],
+    [['--all', '--server', 'main'], 2, 'one of'],
+    [['--environment', 'acme/shop:one', '--group', 'acme'], 2, 'one of'],
+    [['--environment', 'acme/shop:one', '--of', 'acme'], 2, '--of goes only with --server'],
+    [['--all', 'acme'], 2, 'too many arguments'],
+    [['--server', 'main'], 1, 'Several servers are called "main". Say which one it is of: instance, acme/shop.'],
+    [['--server', 'main', '--of', 'acme'], 1, 'There is no server "main" of acme. Say which one it is of: instance, acme/shop.'],
+    [['--server', 'man'], 1, 'There is no server "man".'],
+    [['--environment', 'acme/shop:nothing'], 1, 'There is no environment acme/shop:nothing.'],
+    [['--environment', 'acme/shop'], 1, 'There is no environment acme/shop.'],
+    [['--project', 'acme'], 1, 'There is no project acme.'],
+    [['--group', 'acme/shop'], 1, 'There is no group acme/shop.'],
+    [['--project', 'acme/nothing'], 3, 'acme/nothing: No prometheus server found; see promgate resolve acme/nothing'],
+    [['--project', 'acme/shop'], 3, 'confines by the label "namespace", which has no value here'],
+  ])('%j ends with %i and says why', async (args, code, message) => {
+    expect(await rig.run(...args)).toEqual({ code, stdout: '', stderr: expect.stringContaining(message) });
+  });
+});
+
+describe('POST /-/api/v1/cache/purge', () => {
+  let rig: PurgeRig;
+  beforeAll(async () => {
+    rig = await startPurgeRig('sqlite');
+  });
+  afterAll(() => rig?.close());
+  const one = { environment: 'acme/shop:one' };
+
+  it('is for those that may ask the environment; what is not theirs, and what does not exist, are the same 404', async () => {
+    const own = (await rig.promgate.token('acme/shop:other')).basic;
+    const told = [];
+    for (const environment of ['acme/shop:one', 'acme/shop', 'acme', 'other/secret:one', 'acme/shop:nothing', ':', '']) {
+      told.push(await rig.byToken({ environment }, { authorization: own }));
+    }
+    expect(told[0]).toMatchObject({
+      status: 404,
+      headers: { 'content-type': 'application/problem+json' },
+      body: { title: 'Not Found' },
+    });
+    for (const { status, body } of told) expect([status, body]).toEqual([404, told[0]?.body]);
+    expect(await rig.byToken({ environment: 'acme/shop:other' }, { authorization: own })).toMatchObject({ status: 200 });
+  });
+
+  it('is nothing without a token, with another’s text, or a revoked one', async () => {
+    const token = await rig.promgate.token('acme/shop:one');
+    const database = await openDatabase(rig.promgate.settings);
+    await revokeToken(database, token.id);
+    await database.close();
+    const status = async (authorization: string) => (await rig.byToken(one, { authorization })).status;
+    await expect.poll(() => status(token.basic)).toBe(401);
+    expect([await status('Bearer x'), await status('')]).toEqual([401, 401]);
+  });
+
+  it('can be done once in a second for each environment, and sooner is 429 with Retry-After', async () => {
+    const both = await Promise.all([
+      rig.byToken({ environment: 'acme/shop:same' }),
+      rig.byToken({ environment: 'acme/shop:same' }),
+    ]);
+    expect(both.map(({ status }) => status).sort()).toEqual([200, 429]);
+    const refused = both.find(({ status }) => status === 429);
+    expect(refused).toMatchObject({ headers: { 'retry-after': '1' }, body: { detail: expect.stringContaining('purged') } });
+    const others = ['other', 'alone'].map((name) => rig.byToken({ environment: `acme/shop:${name}` }));
+    expect((await Promise.all(others)).map(({ status }) => status)).toEqual([200, 200]);
+    const again = async () => (await rig.byToken({ environment: 'acme/shop:same' })).status;
+    await expect.poll(again, { timeout: 3_000, interval: 200 }).toBe(200);
+  });
+
+  it('is refused where no server answers, or it has nothing to confine by', async () => {
+    const group = (await rig.promgate.token('groups/acme')).basic;
+    for (const environment of ['acme/nothing', 'acme/shop']) {
+      expect(await rig.byToken({ environment }, { authorization: group })).toMatchObject({
+        status: 503,
+        headers: { 'content-type': 'application/problem+json' },
+      });
+    }
+  });
+
+  it.each([
+    ['{}', 400, '#/environment'],
+    ['{"environment":7}', 400, '#/environment'],
+    ['{"environment":"acme/shop:one","all":true}', 400, '#/all'],
+    ['{"all":true}', 400, '#/all'],
+    ['{"server":"main"}', 400, '#/server'],
+    ['[]', 400, '#'],
+    ['nonsense', 400, undefined],
+    [`{"environment":"${'x'.repeat(20_000)}"}`, 413, undefined],
+  ])('the body %.40j is %i', async (body, status, pointer) => {
+    const told = await rig.byToken(body);
+    expect(told).toMatchObject({ status, headers: { 'content-type': 'application/problem+json' } });
+    const errors = (told.body.errors ?? []) as { pointer: string }[];
+    expect(errors.some((error) => error.pointer === pointer)).toBe(pointer !== undefined);
+  });
+
+  it('takes JSON by POST alone', async () => {
+    expect(await rig.byToken(one, { 'content-type': 'text/plain' })).toMatchObject({ status: 415 });
+    const get = await fetch(`${rig.promgate.url}/-/api/v1/cache/purge`, { headers: { authorization: rig.token.basic } });
+    expect([get.status, get.headers.get('allow')]).toEqual([405, 'POST']);
+  });
+
+  it('counts as a request of the token, and in the metrics', async () => {
+    const limited = await startTestPromgate({
+      resources: purgeResources(rig.upstream),
+      settings: { limits: { tokenRate: 0.01 } },
+    });
+    const [a, b] = [await limited.token('acme/shop:one'), await limited.token('acme/shop:one')];
+    const send = (authorization: string, environment: string) =>
+      fetch(`${limited.url}/-/api/v1/cache/purge`, {
+        method: 'POST',
+        headers: { authorization, 'content-type': 'application/json' },
+        body: JSON.stringify({ environment }),
+      });
+    expect((await send(a.basic, 'acme/shop:one')).status).toBe(200);
+    const refused = await send(a.basic, 'acme/shop:one');
+    expect([refused.status, Number(refused.headers.get('retry-after')) > 1]).toEqual([429, true]);
+    expect(await refused.text()).toContain('limit token_rate');
+    // Not of the environment: another token may still ask it at once.
+    const query = `${limited.endpoint('acme/shop:one')}/api/v1/query?query=up`;
+    expect((await fetch(query, { headers: { authorization: b.basic } })).status).toBe(200);
+    const metrics = await (await fetch(`${limited.opsUrl}/metrics`)).text();
+    expect(metrics).toContain('promgate_http_requests_total{endpoint="cache_purge",code="200"} 1');
+    expect(metrics).toContain('promgate_http_requests_total{endpoint="cache_purge",code="429"} 1');
+    await limited.close();
+  });
+});
+
+describe('POST /-/cache/purge of the operators’ listener', () => {
+  let rig: PurgeRig;
+  beforeAll(async () => {
+    rig = await startPurgeRig('sqlite');
+  });
+  afterAll(() => rig?.close());
+
+  it('cannot be sent by a web page', async () => {
+    const all = { all: true };
+    expect(await rig.byOperator(all, { origin: 'https://evil.example' })).toMatchObject({ status: 400 });
+    expect(await rig.byOperator(all, { origin: rig.opsUrl })).toMatchObject({ status: 400 });
+    expect(await rig.byOperator(all, { origin: 'null' })).toMatchObject({ status: 400 });
+    // What a page may send without asking first, were there no origin.
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', '']) {
+      expect(await rig.byOperator(all, { 'content-type': type })).toMatchObject({ status: 415 });
+    }
+    const get = await fetch(`${rig.opsUrl}/-/cache/purge?all=true`);
+    expect(get.status).toBe(404);
+    const preflight = await fetch(`${rig.opsUrl}/-/cache/purge`, { method: 'OPTIONS' });
+    expect([preflight.status, preflight.headers.get('access-control-allow-origin')]).toEqual([404, null]);
+  });
+
+  it('is not there on the gateway', async () => {
+    expect((await fetch(`${rig.promgate.url}/-/cache/purge`, { method: 'POST' })).status).toBe(404);
+  });
+
+  it.each([
+    ['{}', 400, 'must hold one of \\"all\\", \\"server\\" and \\"environment\\"'],
+    ['{"all":false}', 400, 'must be true'],
+    ['{"all":true,"server":"open"}', 400, 'must hold one of'],
+    ['{"environment":"acme/shop:one","of":"acme"}', 400, 'goes only with \\"server\\"'],
+    ['{"everything":true}', 400, '#/everything'],
+    ['[]', 400, 'must be a JSON object'],
+    ['', 400, 'not valid JSON'],
+    ['{"server":"main"}', 400, 'Several servers are called \\"main\\". Say which one it is of: instance, acme/shop.'],
+    ['{"server":"man"}', 404, 'There is no server \\"man\\".'],
+    ['{"environment":"acme/shop:nothing"}', 404, 'There is no environment, project or group acme/shop:nothing.'],
+    ['{"environment":"acme/nothing"}', 503, 'No prometheus server found'],
+  ])('%s is %i, in words', async (body, status, words) => {
+    const told = await rig.byOperator(body);
+    expect(told).toMatchObject({ status, headers: { 'content-type': 'application/problem+json' } });
+    expect(JSON.stringify(told.body)).toContain(words);
+  });
+});
