@@ -42,7 +42,7 @@ export function printResult({ title, table, goals, notes }: Result): void {
   if (goals.length + notes.length > 0) print('');
   for (const goal of goals) {
     const wanted = goal.atLeast === undefined ? `at most ${goal.atMost}` : `at least ${goal.atLeast}`;
-    print(`- Goal: ${goal.what}, ${wanted}: ${show(goal.found)}, ${isReached(goal) ? 'reached' : '**not reached**'}`);
+    print(`- Goal: ${goal.what}, ${wanted}: ${show(goal.found, goal.found.median < 0.1 ? 4 : 2)}, ${isReached(goal) ? 'reached' : '**not reached**'}`);
   }
   for (const note of notes) print(`- ${note}`);
 }
