@@ -6,8 +6,11 @@ import { trackLastUsed } from './access/last-used.ts';
 import { networkMatcher } from './access/networks.ts';
 import { cachePurge } from './api/cache-purge.ts';
 import { promqlCheck } from './api/promql-check.ts';
+import { type Cache, createCache } from './cache/cache.ts';
 import { type PurgeSubject, purge } from './cache/purge.ts';
+import { createSharedTier } from './cache/shared-tier.ts';
 import type { Settings } from './config/settings.ts';
+import type { Server } from './directory/model.ts';
 import { watchDirectory } from './directory/watch.ts';
 import { type CorridorParts, createCorridor } from './gateway/corridor.ts';
 import type { GatewaySettings } from './gateway/entrance.ts';
@@ -24,6 +27,7 @@ import { openDatabase } from './storage/database.ts';
 import { checkKey, hasKey } from './storage/key-check.ts';
 import { createAskServer } from './upstream/collect.ts';
 import { createPools } from './upstream/pools.ts';
+import { createAskStream } from './upstream/stream.ts';
 
 /** How long running answers may take to finish once a stop was asked for. */
 const GRACE = 30_000;
@@ -59,7 +63,11 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     await checkKey(database, keyring);
     const pools = createPools();
     opened.push(() => pools.destroy());
-    const watch = await watchDirectory(database, keyring, log, (directory) => pools.keepOnly(directory.servers()));
+    let cache: Cache | null = null;
+    const watch = await watchDirectory(database, keyring, log, (directory) => {
+      pools.keepOnly(directory.servers());
+      cache?.refresh(directory);
+    });
     opened.push(() => watch.close());
     const lastUsed = trackLastUsed(database, log);
     opened.push(() => lastUsed.close());
@@ -70,16 +78,36 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     }, PRUNE_INTERVAL);
     opened.push(async () => clearInterval(pruning));
 
-    const metrics = createMetrics(manifest.version, () => watch.current());
+    const metrics = createMetrics(
+      manifest.version,
+      () => watch.current(),
+      () => cache?.size() ?? { bytes: 0, entries: 0 },
+    );
     let stopping = false;
     let current = settings;
     let gatewaySettings = forGateway(settings);
-    const askServer = createAskServer(pools, (server, outcome, seconds) => metrics.upstream(server.name, outcome, seconds));
+    const noteUpstream = (server: Server, outcome: string, seconds: number) => metrics.upstream(server.name, outcome, seconds);
+    const askServer = createAskServer(pools, noteUpstream);
+    const { memory, redisUrl } = settings.cache;
+    const tier =
+      memory === 0 || redisUrl === ''
+        ? null
+        : createSharedTier({ url: redisUrl, secret: keyring.derive('shared cache'), onOutcome: metrics.sharedCache, log });
+    opened.push(async () => tier?.close());
+    cache = createCache({
+      memory,
+      shadow: () => current.cache.shadow,
+      tier,
+      log,
+      saved: metrics.cachePointsSaved,
+      compared: metrics.cacheCompared,
+    });
     const guard = createGuard({ ask: askServer, alarm: (reason) => metrics.rejection(reason) });
     const parts: CorridorParts = {
       directory: () => watch.current(),
-      pools,
       guard,
+      cache,
+      askStream: createAskStream(pools, noteUpstream),
       askServer,
       rates: createRates(),
       metrics,

@@ -50,3 +50,11 @@ export class PromgateError extends Error {
     return errorCatalogue[this.code].status;
   }
 }
+
+/** What is no error of the catalogue is a mistake of ours: the log has its trace. */
+export function internalError(thrown: unknown): PromgateError {
+  return new PromgateError('internal', 'internal error; the log has it', {
+    operator: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+    cause: thrown,
+  });
+}

@@ -8,19 +8,22 @@ import { hashToken, isTokenText } from './token-text.ts';
 /**
  * The token that an `Authorization` header holds, `null` for every kind of failure alike: none, malformed, unknown,
  * revoked, expired, wrong username, wrong network. `clientAddress` is asked only for tokens that are bound to networks.
+ * `connection` is what the header came by: the same one mostly brings the same header.
  */
 export function authenticate(
   authorization: string | undefined,
+  connection: object,
   directory: Pick<Directory, 'tokenByHash'>,
   clientAddress: () => string,
   now: number,
 ): Token | null {
-  const credentials = readCredentials(authorization);
-  if (credentials === null || !isTokenText(credentials.secret)) return null;
-  const hash = hashToken(credentials.secret);
+  if (authorization === undefined) return null;
+  const presented = read(authorization, connection);
+  if (presented === null) return null;
+  const { username, hash } = presented;
   const token = directory.tokenByHash(hash);
   if (token === undefined || !isAlive(token, hash, now)) return null;
-  if (credentials.username !== null && credentials.username !== token.username) return null;
+  if (username !== null && username !== token.username) return null;
   if (token.allowedNetworks.length > 0 && !networksOf(token)(clientAddress())) return null;
   return token;
 }
@@ -37,14 +40,31 @@ export function covers(token: Token, target: Target): boolean {
   return group !== null;
 }
 
-interface Credentials {
+/** What a header says of who asks. */
+interface Presented {
   /** `null` with Bearer, which names nobody. */
   readonly username: string | null;
-  readonly secret: string;
+  /** Of the token's text. */
+  readonly hash: string;
 }
 
-function readCredentials(authorization: string | undefined): Credentials | null {
-  if (authorization === undefined) return null;
+/** What each connection brought last. Only what follows from the header alone: whether it opens anything is looked up each time. */
+const last = new WeakMap<object, { readonly header: Buffer; readonly presented: Presented | null }>();
+
+function read(authorization: string, connection: object): Presented | null {
+  const header = Buffer.from(authorization);
+  const known = last.get(connection);
+  if (known !== undefined && isSame(header, known.header)) return known.presented;
+  const credentials = readCredentials(authorization);
+  const presented =
+    credentials === null || !isTokenText(credentials.secret)
+      ? null
+      : { username: credentials.username, hash: hashToken(credentials.secret) };
+  last.set(connection, { header, presented });
+  return presented;
+}
+
+function readCredentials(authorization: string): { username: string | null; secret: string } | null {
   const space = authorization.indexOf(' ');
   const scheme = authorization.slice(0, space).toLowerCase();
   const value = authorization.slice(space + 1).trim();
@@ -63,9 +83,11 @@ function isAlive(token: Token, hash: string, now: number): boolean {
 
 /** Compares secrets in a time that depends on their lengths alone. */
 function sameText(a: string, b: string): boolean {
-  const left = Buffer.from(a);
-  const right = Buffer.from(b);
-  return left.length === right.length && timingSafeEqual(left, right);
+  return isSame(Buffer.from(a), Buffer.from(b));
+}
+
+function isSame(a: Buffer, b: Buffer): boolean {
+  return a.length === b.length && timingSafeEqual(a, b);
 }
 
 const matchers = new WeakMap<Token, (address: string) => boolean>();

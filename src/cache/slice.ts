@@ -5,7 +5,7 @@ import { type PieceMemory, pieceMemory } from './piece-memory.ts';
 import { type SampleRun, type SeriesCursor, SeriesMerge, type Stretch } from './series-merge.ts';
 
 /** Bytes of a piece beside its buffers: the objects themselves, and what V8 and Node keep for each array. Measured. */
-const OVERHEAD = 1000;
+const OVERHEAD = 1300;
 
 /** Bytes that a piece holds in memory. A block of memory counts whole, also where only a part of it is the piece's. */
 export function pieceSize({ bytes, series, index, envelope }: Piece): number {

@@ -26,7 +26,8 @@ export function identify(
   { directory, tokenUsed }: EntranceParts,
 ): Token {
   const now = Date.now();
-  const token = authenticate(request.headers.authorization, directory(), () => clientAddress(request, isTrustedProxy), now);
+  const address = () => clientAddress(request, isTrustedProxy);
+  const token = authenticate(request.headers.authorization, request.socket, directory(), address, now);
   if (token === null) {
     throw new PromgateError(
       'unauthorized',

@@ -10,7 +10,7 @@ import { filterAlerts, filterRules } from './filter-rules.ts';
 import type { Question } from './question.ts';
 import type { Endpoint } from './routes.ts';
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly contentType: string | null;
   readonly body: Buffer | string;
@@ -22,7 +22,7 @@ export interface FilterParts {
 }
 
 /** Asks the server what the answer needs and makes it. Rejects with `PromgateError`. */
-type Filter = (
+export type Filter = (
   question: Question,
   binding: Binding,
   parameters: string,

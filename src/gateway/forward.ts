@@ -1,26 +1,29 @@
 /**
- * The second half of the corridor: a question that may be asked → what it is asked as → the server's answer, streamed, or
- * looked at where its structure matters.
+ * The second half of the corridor: a question that may be asked → what it is asked as → the answer, from the cache or from the
+ * server, streamed; or looked at first where its structure matters.
  */
-import { PromgateError } from '../errors.ts';
+import { type CacheResult, headOf } from '../cache/answer.ts';
+import type { Cache } from '../cache/cache.ts';
+import type { Source } from '../cache/source.ts';
+import { internalError, PromgateError } from '../errors.ts';
 import type { Guard } from '../guard/decide.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
-import { type Asking, ask } from '../upstream/ask.ts';
+import type { Asking } from '../upstream/ask.ts';
 import type { Binding } from '../upstream/binding.ts';
 import type { AskServer } from '../upstream/collect.ts';
-import type { Pools } from '../upstream/pools.ts';
-import { buildRequest } from '../upstream/request.ts';
+import type { AskStream } from '../upstream/stream.ts';
 import { acceptsGzip } from './accept-encoding.ts';
-import { type Answer, filterFor } from './filters.ts';
-import { prepare } from './prepare.ts';
+import { type Filter, filterFor } from './filters.ts';
+import { between, type Prepared, prepare } from './prepare.ts';
 import type { Question } from './question.ts';
 import { relayTo } from './relay.ts';
 import { endVisit, refuse, type Visit } from './visit.ts';
 
 export interface ForwardParts {
-  readonly pools: Pools;
   readonly guard: Guard;
+  readonly cache: Cache;
+  readonly askStream: AskStream;
   readonly askServer: AskServer;
   readonly metrics: Metrics;
   readonly log: Log;
@@ -29,123 +32,132 @@ export interface ForwardParts {
 /** Asks and answers, or refuses; everything that fails ends the visit. Never throws. */
 export function forward(visit: Visit, question: Question, binding: Binding, parts: ForwardParts): void {
   try {
-    const parameters = prepare(question, binding, parts.guard);
-    if (typeof parameters === 'string') send(visit, question, binding, parameters, parts);
-    else wait(visit, binding, parts, parameters, (later) => send(visit, question, binding, later, parts));
+    const prepared = prepare(question, binding, parts.guard);
+    if (prepared instanceof Promise) wait(visit, question, binding, prepared, parts);
+    else answer(visit, question, binding, prepared, parts);
   } catch (error) {
     refuse(visit, error, parts);
   }
 }
 
 /**
- * Goes on when `work` is done, unless the client has left or the deadline has passed by then. `work` may ask the server
- * several things, each with a deadline of its own; the client waits for them all no longer than for one.
+ * Goes on when the guard has decided, unless the client has left or the deadline has passed by then. The guard may ask the
+ * server several things, each with a deadline of its own; the client waits for them all no longer than for one.
  */
-function wait<T>(
-  visit: Visit,
-  binding: Binding,
-  parts: ForwardParts,
-  work: Promise<T>,
-  next: (result: T) => void,
-  giveUp?: () => void,
-): void {
-  const { server, limits } = binding;
+function wait(visit: Visit, question: Question, binding: Binding, deciding: Promise<Prepared>, parts: ForwardParts): void {
   const done = () => {
     visit.work = null;
   };
-  visit.work = work.then(done, done);
-  const deadline = setTimeout(
-    () => {
-      const text = `server ${JSON.stringify(server.name)} did not answer within ${limits.timeout / 1000}s`;
-      refuse(visit, new PromgateError('timeout', text), parts);
-      giveUp?.();
-    },
-    Math.max(1, limits.timeout - (performance.now() - visit.startedAt)),
-  );
+  visit.work = deciding.then(done, done);
+  const left = binding.limits.timeout - (performance.now() - visit.startedAt);
+  const deadline = setTimeout(() => refuse(visit, timedOut(binding), parts), Math.max(1, left));
   visit.response.once('close', () => {
     clearTimeout(deadline);
-    if (visit.over) return;
-    giveUp?.();
     endVisit(visit, null, null, parts);
   });
-  work
+  deciding
     .finally(() => clearTimeout(deadline))
-    .then((result) => {
-      if (!visit.over) next(result);
+    .then((prepared) => {
+      if (!visit.over) answer(visit, question, binding, prepared, parts);
     })
     .catch((error) => refuse(visit, error, parts));
 }
 
-function send(visit: Visit, question: Question, binding: Binding, parameters: string, parts: ForwardParts): void {
-  if (visit.response.destroyed) {
+function answer(visit: Visit, question: Question, binding: Binding, prepared: Prepared, parts: ForwardParts): void {
+  const { response } = visit;
+  if (response.destroyed) {
     endVisit(visit, null, null, parts);
     return;
   }
-  const filter = filterFor(question.endpoint, binding);
-  if (filter === null) {
-    stream(visit, question, binding, parameters, parts);
-    return;
-  }
-  const askedAt = performance.now();
-  const leaving = new AbortController();
-  const work = filter(question, binding, parameters, parts, leaving.signal);
-  wait(
-    visit,
-    binding,
-    parts,
-    work,
-    (answer) => sendWhole(visit, askedAt, answer, parts),
-    () => leaving.abort(),
-  );
-}
-
-function stream(visit: Visit, question: Question, binding: Binding, parameters: string, parts: ForwardParts): void {
-  const { metrics, pools } = parts;
-  const { server, limits } = binding;
-  const { endpoint, path } = question;
-  const request = buildRequest(binding, path, parameters, {
-    post: endpoint.methods.includes('POST'),
-    gzip: acceptsGzip(visit.request.headers['accept-encoding']),
-    text: endpoint.text === true,
-    maxResponse: limits.maxResponse,
-  });
+  const { endpoint, path, single } = question;
+  const gzip = acceptsGzip(visit.request.headers['accept-encoding']);
   const askedAt = performance.now();
   let asking: Asking | null = null;
-  visit.response.once('close', () => {
-    if (visit.over) return;
-    asking?.abort();
-    endVisit(visit, null, null, parts);
-  });
-  const receiver = relayTo(visit.response, {
-    headers: () => answerHeaders(visit, askedAt, metrics),
+  const relay = relayTo(response, gzip, {
+    headers: (from) => answerHeaders(visit, from, askedAt, parts.metrics),
     resume: () => asking?.resume(),
     refuse: (error) => refuse(visit, error, parts),
-    broken: (error) => endVisit(visit, visit.response.statusCode, error, parts),
+    broken: (error) => endVisit(visit, response.statusCode, error, parts),
     done: (status) => endVisit(visit, status, null, parts),
   });
-  asking = ask(pools.for(server), server, request, receiver, (outcome) => {
-    metrics.upstream(server.name, outcome, (performance.now() - askedAt) / 1000);
-  });
-}
-
-function sendWhole(visit: Visit, askedAt: number, answer: Answer, parts: ForwardParts): void {
+  const { parameters, numbers: times, expr } = prepared;
+  const asked = { endpoint: endpoint.name, path, parameters, single, times, expr };
+  const cached = {
+    asked,
+    binding,
+    source: sourceOf(question, binding, parts),
+    between: (start: number, end: number) => between(question, binding, start, end),
+  };
+  asking = parts.cache.ask(cached, gzip, relay);
   if (visit.over) return;
-  const type = answer.contentType === null ? {} : { 'Content-Type': answer.contentType };
-  visit.response.writeHead(answer.status, {
-    ...answerHeaders(visit, askedAt, parts.metrics),
-    ...type,
-    'Content-Length': Buffer.byteLength(answer.body),
+  response.once('close', () => {
+    if (visit.over) return;
+    asking.abort();
+    endVisit(visit, null, null, parts);
   });
-  visit.response.end(answer.body);
-  endVisit(visit, answer.status, null, parts);
 }
 
-function answerHeaders(visit: Visit, askedAt: number, metrics: Metrics): Record<string, string> {
-  const { headers } = visit;
-  metrics.cache('bypass');
-  headers['X-Promgate-Cache'] = 'bypass';
-  headers['Server-Timing'] = `upstream;dur=${(performance.now() - askedAt).toFixed(1)}`;
-  headers['X-Content-Type-Options'] = 'nosniff';
-  headers['Cache-Control'] = 'no-store';
-  return headers;
+/** How what is asked is come by: the server's answer as it comes, or what a filter makes of it. */
+function sourceOf(question: Question, binding: Binding, parts: ForwardParts): Source {
+  const { endpoint, path } = question;
+  const filter = filterFor(endpoint, binding);
+  if (filter !== null) return filtered(filter, question, binding, parts);
+  return (parameters, gzip, receiver) => {
+    const options = {
+      post: endpoint.methods.includes('POST'),
+      gzip,
+      text: endpoint.text === true,
+      maxResponse: binding.limits.maxResponse,
+    };
+    return parts.askStream(binding, path, parameters, options, receiver);
+  };
+}
+
+/** A filter may ask several things: whoever waits for it waits no longer than for one. */
+function filtered(filter: Filter, question: Question, binding: Binding, parts: ForwardParts): Source {
+  return (parameters, _gzip, receiver) => {
+    const leaving = new AbortController();
+    let over = false;
+    const end = (tell: () => void) => {
+      if (over) return;
+      over = true;
+      clearTimeout(deadline);
+      tell();
+    };
+    const deadline = setTimeout(() => {
+      end(() => receiver.fail(timedOut(binding)));
+      leaving.abort();
+    }, binding.limits.timeout);
+    filter(question, binding, parameters, parts, leaving.signal)
+      .then((made) =>
+        end(() => {
+          const body = Buffer.from(made.body);
+          receiver.head(headOf(made.contentType, body.length, made.status));
+          receiver.data(body);
+          receiver.end();
+        }),
+      )
+      .catch((error) => end(() => receiver.fail(error instanceof PromgateError ? error : internalError(error))));
+    return {
+      abort: () => {
+        end(() => undefined);
+        leaving.abort();
+      },
+      resume: () => undefined,
+    };
+  };
+}
+
+function timedOut({ server, limits }: Binding): PromgateError {
+  return new PromgateError('timeout', `server ${JSON.stringify(server.name)} did not answer within ${limits.timeout / 1000}s`);
+}
+
+/** Flat: Node takes it as it is. */
+function answerHeaders({ headers }: Visit, from: CacheResult, askedAt: number, metrics: Metrics): string[] {
+  metrics.cache(from);
+  const flat: string[] = [];
+  for (const [name, value] of Object.entries(headers)) flat.push(name, value);
+  const timing = `${from === 'hit' ? 'cache' : 'upstream'};dur=${(performance.now() - askedAt).toFixed(1)}`;
+  flat.push('X-Promgate-Cache', from, 'Server-Timing', timing, 'X-Content-Type-Options', 'nosniff', 'Cache-Control', 'no-store');
+  return flat;
 }

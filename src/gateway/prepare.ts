@@ -16,6 +16,7 @@ import {
   type ReachTimes,
 } from '../guard/limits.ts';
 import { rangeVariable, substitute, type Variables } from '../guard/variables.ts';
+import type { Expr } from '../promql/ast.ts';
 import { PromqlError } from '../promql/error.ts';
 import { parse } from '../promql/parse.ts';
 import { print } from '../promql/print.ts';
@@ -28,13 +29,21 @@ const TIMES = ['time', 'start', 'end'] as const;
 const MAX_SELECTORS = 64;
 const DURATIONS = ['step', 'timeout', 'lookback_delta'] as const;
 
+/** What may be asked, and in what words. */
+export interface Prepared {
+  /** The canonical urlencoded parameters to send, in the order of the endpoint's row, but for those that are fixed. */
+  readonly parameters: string;
+  readonly numbers: Numbers;
+  /** The query as we read it; `null`: there is none, or only the server can read it. */
+  readonly expr: Expr | null;
+}
+
 /**
- * The canonical urlencoded parameters to send, in the order of the endpoint's row, but for those that are fixed. Changes
- * the question's own values to what is sent. At once, or later where the guard has to ask the server. Throws or rejects
- * with `bad_data` for times and durations that Prometheus could not read, `limit` where a limit is exceeded, and with
- * what the guard refuses.
+ * Changes the question's own values to what is sent. At once, or later where the guard has to ask the server. Throws or
+ * rejects with `bad_data` for times and durations that Prometheus could not read, `limit` where a limit is exceeded, and
+ * with what the guard refuses.
  */
-export function prepare(question: Question, binding: Binding, guard: Guard): string | Promise<string> {
+export function prepare(question: Question, binding: Binding, guard: Guard): Prepared | Promise<Prepared> {
   const { endpoint, single, repeated } = question;
   const { limits, scope } = binding;
   const numbers = readNumbers(question);
@@ -49,16 +58,17 @@ export function prepare(question: Question, binding: Binding, guard: Guard): str
   const query = single.get('query');
   if (endpoint.guarded === 'query' && query !== undefined && query !== '') {
     const decision = guard.decide(binding, query, 'query');
-    const decided = (decision: Decision): string => {
+    const decided = (decision: Decision): Prepared => {
       single.set('query', decision.text);
       if (decision.expr !== null) checkContent(decision.expr, numbers, limits);
-      return encode(question, binding.fixedParams);
+      return { parameters: encode(question, binding.fixedParams), numbers, expr: decision.expr };
     };
     return decision instanceof Promise ? decision.then(decided) : decided(decision);
   }
   if (endpoint.guarded === 'nothing' && query !== undefined) checkOnlyDepth(query, limits);
-  if (endpoint.guarded === 'match' && scope !== null) return prepareSelectors(question, binding, guard);
-  return encode(question, binding.fixedParams);
+  const prepared = (): Prepared => ({ parameters: encode(question, binding.fixedParams), numbers, expr: null });
+  if (endpoint.guarded === 'match' && scope !== null) return prepareSelectors(question, binding, guard).then(prepared);
+  return prepared();
 }
 
 /**
@@ -75,7 +85,7 @@ function checkOnlyDepth(query: string, limits: Limits): void {
 }
 
 /** On a confined server every `match[]` is confined, and where there is none, everything in scope is asked for. */
-async function prepareSelectors(question: Question, binding: Binding, guard: Guard): Promise<string> {
+async function prepareSelectors(question: Question, binding: Binding, guard: Guard): Promise<void> {
   const { endpoint, repeated } = question;
   const { scope, server } = binding;
   if (scope === null) throw new Error('nothing to confine');
@@ -99,10 +109,15 @@ async function prepareSelectors(question: Question, binding: Binding, guard: Gua
   // One after the other: each new one asks the server.
   for (const selector of given) texts.push((await guard.decide(binding, selector, 'selector')).text);
   repeated.set('match[]', texts.length === 0 ? [print(scopeSelector(scope))] : texts);
-  return encode(question, binding.fixedParams);
 }
 
-function checkContent(expr: Exclude<Decision['expr'], null>, numbers: Numbers, limits: Limits): void {
+/** The parameters of the same range query for another stretch of time, in whole Unix milliseconds. */
+export function between(question: Question, binding: Binding, start: number, end: number): string {
+  const single = new Map(question.single).set('start', String(start / 1000)).set('end', String(end / 1000));
+  return encode({ ...question, single }, binding.fixedParams);
+}
+
+function checkContent(expr: Expr, numbers: Numbers, limits: Limits): void {
   checkDepth(expr, limits);
   const times = timesOf(numbers);
   checkSubqueries(expr, times);
@@ -143,7 +158,7 @@ function effectiveTimeout(asked: number | undefined, limits: Limits): number {
   return asked === undefined || asked <= 0 ? limits.timeout : Math.min(asked, limits.timeout);
 }
 
-type Numbers = Partial<Record<(typeof TIMES)[number] | (typeof DURATIONS)[number], number>>;
+export type Numbers = Partial<Record<(typeof TIMES)[number] | (typeof DURATIONS)[number], number>>;
 
 /** Milliseconds of all times and durations. The error texts are like Prometheus' own. */
 export function readNumbers({ single }: Question): Numbers {

@@ -1,11 +1,11 @@
 /** A server's whole answer in memory, for the few questions whose answer's structure is looked at. */
 import type { Server } from '../directory/model.ts';
 import type { PromgateError } from '../errors.ts';
-import { ask, type Receiver } from './ask.ts';
+import type { Receiver } from './ask.ts';
 import type { Binding } from './binding.ts';
 import type { Head } from './head.ts';
 import type { Pools } from './pools.ts';
-import { buildRequest } from './request.ts';
+import { createAskStream } from './stream.ts';
 
 export interface Collected {
   readonly head: Head;
@@ -42,16 +42,13 @@ const MAX_COLLECTED = 32 * 1024 * 1024;
 
 /** `onDone` hears of each outcome as `ask` tells it, with the seconds it took. */
 export function createAskServer(pools: Pools, onDone: (server: Server, outcome: string, seconds: number) => void): AskServer {
+  const askStream = createAskStream(pools, onDone);
   return (binding, path, parameters, signal) =>
     new Promise((resolve, reject) => {
       signal?.throwIfAborted();
-      const { server } = binding;
-      const askedAt = performance.now();
       const post = path === '/api/v1/format_query' || path === '/api/v1/parse_query';
-      const request = buildRequest(binding, path, parameters, { post, gzip: false, text: false, maxResponse: MAX_COLLECTED });
-      const asking = ask(pools.for(server), server, request, collect(resolve, reject), (outcome) => {
-        onDone(server, outcome, (performance.now() - askedAt) / 1000);
-      });
+      const options = { post, gzip: false, text: false, maxResponse: MAX_COLLECTED };
+      const asking = askStream(binding, path, parameters, options, collect(resolve, reject));
       signal?.addEventListener('abort', () => {
         asking.abort();
         reject(signal.reason);

@@ -16,6 +16,10 @@ export interface Head {
   readonly date: string | null;
   /** An encoding other than gzip, which nobody asked for. */
   readonly foreignEncoding: string | null;
+  /** `Cache-Control: no-store`: Thanos says so of partial answers. */
+  readonly noStore: boolean;
+  /** As it tells with each answer. */
+  readonly isVictoriaMetrics: boolean;
 }
 
 type Headers = Record<string, string | string[] | undefined>;
@@ -32,6 +36,8 @@ export function readHead(status: number, headers: Headers): Head {
     framed: bodiless || length !== null || text(headers['transfer-encoding']) !== null,
     date: text(headers.date),
     foreignEncoding: encoding === null || encoding === 'gzip' || encoding === 'identity' ? null : encoding,
+    noStore: text(headers['cache-control'])?.toLowerCase().includes('no-store') === true,
+    isVictoriaMetrics: headers['x-server-hostname'] !== undefined,
   };
 }
 

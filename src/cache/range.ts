@@ -1,0 +1,278 @@
+/** Range queries: what is kept of them is answered from memory, and the server is asked for the rest. */
+import { internalError } from '../errors.ts';
+import type { Asking, Receiver } from '../upstream/ask.ts';
+import type { Head } from '../upstream/head.ts';
+import { answerTooLarge } from '../upstream/trouble.ts';
+import { type AnswerReceiver, type CacheResult, received } from './answer.ts';
+import { assemble, type Part } from './assemble.ts';
+import type { Budget } from './budget.ts';
+import type { RangePlan } from './cacheable.ts';
+import { emit } from './emit.ts';
+import { type Coverage, overlay, questionsFor } from './extents.ts';
+import { isKeepable, serverTime } from './keep.ts';
+import type { Piece, Span } from './piece.ts';
+import type { RangeKeeper, Told } from './range-keeper.ts';
+import { createScanner, type Scanner } from './scan.ts';
+import type { Question } from './source.ts';
+
+export interface RangeParts {
+  readonly keeper: RangeKeeper;
+  /** For answers that are being looked at. */
+  readonly budget: Budget;
+  /** Asks for another stretch of what the question asks, together with others who ask the same. */
+  readonly askPart: (question: Question, parameters: string, receiver: Receiver) => Asking;
+  /** Points of answers that the server was not asked for. */
+  readonly saved: (points: number) => void;
+}
+
+/** Answers from parts that are all there is of the span. */
+export function answerFrom(
+  parts: readonly Part[],
+  question: Question,
+  from: CacheResult,
+  receiver: AnswerReceiver,
+  saved: (points: number) => void,
+): Asking {
+  const { server, limits } = question.binding;
+  const emitted = {
+    chunks: assemble(parts),
+    contentType: parts[0]?.piece.envelope.contentType ?? 'application/json',
+    from,
+    maxBytes: limits.maxResponse,
+    tooLarge: () => answerTooLarge(server, limits.maxResponse),
+    onEnd: saved,
+  };
+  return emit(emitted, receiver);
+}
+
+/** Asks the server for what is not there. Looks into the shared memory before where that can spare a question. */
+export function fetchRange(
+  plan: RangePlan,
+  question: Question,
+  found: Coverage,
+  receiver: AnswerReceiver,
+  parts: RangeParts,
+): Asking {
+  const sharing = parts.keeper.askShared(plan, question.binding.cache, found);
+  if (sharing === null) return fetchGaps(plan, question, found, receiver, parts);
+  let current: Asking | null = null;
+  let left = false;
+  sharing
+    .then((more) => {
+      if (left) return;
+      current =
+        more.gaps.length === 0
+          ? answerFrom(more.parts, question, 'hit', receiver, parts.saved)
+          : fetchGaps(plan, question, more, receiver, parts);
+    })
+    .catch((error: unknown) => receiver.fail(internalError(error)));
+  return {
+    abort() {
+      left = true;
+      current?.abort();
+    },
+    resume: () => current?.resume(),
+  };
+}
+
+function fetchGaps(plan: RangePlan, question: Question, found: Coverage, receiver: AnswerReceiver, parts: RangeParts): Asking {
+  if (found.parts.length === 0) return fetchAll(plan, question, receiver, parts);
+  const fetch = new GapFetch(plan, question, found.parts, receiver, parts);
+  fetch.ask(questionsFor(found.gaps));
+  return fetch;
+}
+
+/** Nothing is there: the answer streams through, and is looked at on its way. */
+function fetchAll(plan: RangePlan, question: Question, receiver: AnswerReceiver, parts: RangeParts): Asking {
+  const reading = new Reading(plan, plan.span, parts);
+  const asking = question.source(question.asked.parameters, false, {
+    head(head) {
+      reading.head(head);
+      receiver.head(head, 'miss');
+    },
+    data(chunk) {
+      reading.data(chunk);
+      return receiver.data(chunk);
+    },
+    end() {
+      const piece = reading.finish();
+      if (piece !== null) parts.keeper.keep(plan, question.binding, piece, reading.told);
+      receiver.end();
+    },
+    fail(error) {
+      reading.release();
+      receiver.fail(error);
+    },
+  });
+  return {
+    abort() {
+      reading.release();
+      asking.abort();
+    },
+    resume: () => asking.resume(),
+  };
+}
+
+/** Bytes that a scanner needs for each byte of an answer, with its index and room to grow. */
+const NEEDED = 2.5;
+
+/** One answer being scanned. */
+class Reading {
+  readonly #plan: RangePlan;
+  readonly #span: Span;
+  readonly #parts: RangeParts;
+  readonly #askedAt = Date.now();
+  #scanner: Scanner | null = null;
+  #taken = 0;
+  /** What the head told; only of use where there is a piece in the end. */
+  told: Told = { serverTime: 0, roundsTimes: true };
+
+  constructor(plan: RangePlan, span: Span, parts: RangeParts) {
+    this.#plan = plan;
+    this.#span = span;
+    this.#parts = parts;
+  }
+
+  /** Each of these returns whether it can still come to something. */
+  head(head: Head): boolean {
+    if (!isKeepable(head)) return false;
+    this.told = { serverTime: serverTime(head, this.#askedAt), roundsTimes: head.isVictoriaMetrics };
+    this.#scanner = createScanner(this.#plan.grid, this.#span, head.contentType, this.#parts.keeper.largest);
+    return true;
+  }
+
+  data(chunk: Buffer): boolean {
+    if (this.#scanner === null) return false;
+    const needed = Math.ceil(chunk.length * NEEDED);
+    const hasRoom = this.#parts.budget.take(needed);
+    if (hasRoom) this.#taken += needed;
+    if (hasRoom && this.#scanner.push(chunk)) return true;
+    this.release();
+    return false;
+  }
+
+  finish(): Piece | null {
+    const piece = this.#scanner?.finish(this.#askedAt) ?? null;
+    this.release();
+    return piece;
+  }
+
+  release(): void {
+    this.#scanner = null;
+    this.#parts.budget.give(this.#taken);
+    this.#taken = 0;
+  }
+}
+
+/**
+ * The server asked for what is missing of a span. What it refuses is refused: it would refuse the whole question, too. What cannot
+ * be put together with the rest (warnings, an answer of another form) is asked for whole, and streams through.
+ */
+class GapFetch implements Asking {
+  readonly #plan: RangePlan;
+  readonly #question: Question;
+  readonly #found: readonly Part[];
+  readonly #receiver: AnswerReceiver;
+  readonly #parts: RangeParts;
+  readonly #fetched: Piece[] = [];
+  readonly #readings: Reading[] = [];
+  #running: Asking[] = [];
+  #missing = 0;
+  /** What the answer is made by once that is known; from then on the other questions are of no use. */
+  #answer: Asking | null = null;
+  #over = false;
+
+  constructor(plan: RangePlan, question: Question, found: readonly Part[], receiver: AnswerReceiver, parts: RangeParts) {
+    this.#plan = plan;
+    this.#question = question;
+    this.#found = found;
+    this.#receiver = receiver;
+    this.#parts = parts;
+  }
+
+  ask(spans: readonly Span[]): void {
+    this.#missing = spans.length;
+    for (const span of spans) {
+      if (this.#over) return;
+      const { start, end } = timesOf(this.#plan, span);
+      let asking: Asking | null = null;
+      const receiver = this.#gap(span, () => asking);
+      asking = this.#parts.askPart(this.#question, this.#question.between(start, end), receiver);
+      this.#running.push(asking);
+    }
+  }
+
+  abort(): void {
+    this.#over = true;
+    this.#answer?.abort();
+    this.#stop();
+  }
+
+  resume(): void {
+    this.#answer?.resume();
+  }
+
+  #gap(span: Span, own: () => Asking | null): Receiver {
+    const reading = new Reading(this.#plan, span, this.#parts);
+    this.#readings.push(reading);
+    let passing = false;
+    return {
+      head: (head) => {
+        if (this.#over) return;
+        if (head.status !== 200) {
+          passing = true;
+          this.#over = true;
+          this.#answer = own();
+          this.#stop();
+          this.#receiver.head(head, 'partial');
+        } else if (!reading.head(head)) this.#askWhole();
+      },
+      data: (chunk) => {
+        if (passing) return this.#receiver.data(chunk);
+        if (!this.#over && !reading.data(chunk)) this.#askWhole();
+        return true;
+      },
+      end: () => {
+        if (passing) this.#receiver.end();
+        if (this.#over) return;
+        const piece = reading.finish();
+        if (piece === null) this.#askWhole();
+        else this.#got(piece, reading.told);
+      },
+      fail: (error) => {
+        if (passing) this.#receiver.fail(error);
+        if (this.#over) return;
+        this.#over = true;
+        this.#stop();
+        this.#receiver.fail(error);
+      },
+    };
+  }
+
+  #got(piece: Piece, told: Told): void {
+    this.#parts.keeper.keep(this.#plan, this.#question.binding, piece, told);
+    this.#fetched.push(piece);
+    if (--this.#missing > 0) return;
+    this.#over = true;
+    const all = overlay(this.#found, this.#fetched);
+    this.#answer = answerFrom(all, this.#question, 'partial', this.#receiver, this.#parts.saved);
+  }
+
+  #askWhole(): void {
+    this.#over = true;
+    this.#stop();
+    this.#answer = this.#question.source(this.#question.asked.parameters, false, received(this.#receiver, 'bypass'));
+  }
+
+  /** Ends the questions that are of no use any more. */
+  #stop(): void {
+    for (const asking of this.#running) if (asking !== this.#answer) asking.abort();
+    for (const reading of this.#readings) reading.release();
+    this.#running = [];
+  }
+}
+
+/** Milliseconds of the first and last point. */
+function timesOf({ grid }: RangePlan, { first, last }: Span): { start: number; end: number } {
+  return { start: grid.phase + first * grid.step, end: grid.phase + last * grid.step };
+}

@@ -1,0 +1,134 @@
+/**
+ * Proof while running: of a sampled part of the answers from the cache, the server is asked the same, and both are compared. A
+ * difference is counted and logged, and what was kept is replaced by what the server says now.
+ */
+import type { Log } from '../ops/log.ts';
+import type { Receiver } from '../upstream/ask.ts';
+import { assemble, type Part } from './assemble.ts';
+import type { RangePlan, WholePlan } from './cacheable.ts';
+import { isClean, isKeepable, serverTime } from './keep.ts';
+import type { RangeKeeper, Told } from './range-keeper.ts';
+import { createScanner, type Scanner } from './scan.ts';
+import { cutPiece } from './slice.ts';
+import type { Question } from './source.ts';
+import type { Store, WholeAnswer } from './store.ts';
+
+export interface Shadow {
+  /** May ask and compare, later; never throws. */
+  range(plan: RangePlan, question: Question, kept: readonly Part[]): void;
+  whole(plan: WholePlan, question: Question, kept: WholeAnswer): void;
+}
+
+export interface ShadowParts {
+  readonly store: Store;
+  readonly keeper: RangeKeeper;
+  /** From 0 to 1. */
+  readonly rate: () => number;
+  readonly log: Log;
+  readonly compared: (result: 'match' | 'mismatch' | 'skipped') => void;
+}
+
+/** Comparisons that run at once: the server has others to serve. */
+const AT_ONCE = 2;
+/** Bytes of an answer that is compared whole. */
+const MOST = 4 * 1024 * 1024;
+
+export function createShadow({ store, keeper, rate, log, compared }: ShadowParts): Shadow {
+  let running = 0;
+
+  function sampled(): boolean {
+    const part = rate();
+    if (part === 0 || Math.random() >= part) return false;
+    if (running < AT_ONCE) return true;
+    compared('skipped');
+    return false;
+  }
+
+  /** `look` tells whether the server says the same; `null`: its answer cannot be compared. */
+  function compare(question: Question, parameters: string, look: Look, onMismatch: () => void): void {
+    running++;
+    const done = (same: boolean | null) => {
+      running--;
+      compared(same === null ? 'skipped' : same ? 'match' : 'mismatch');
+      if (same !== false) return;
+      log.error('a kept answer differs from what the server says now', { server: question.binding.server.name });
+      onMismatch();
+    };
+    question.source(parameters, false, {
+      head: look.head,
+      data: look.data,
+      end: () => done(look.end()),
+      fail: () => done(null),
+    });
+  }
+
+  return {
+    range(plan, question, kept) {
+      if (!sampled()) return;
+      const first = kept[0]?.span.first ?? plan.span.first;
+      const last = kept.at(-1)?.span.last ?? plan.span.last;
+      const { step, phase } = plan.grid;
+      const askedAt = Date.now();
+      let scanner: Scanner | null = null;
+      let told: Told = { serverTime: 0, roundsTimes: true };
+      let fresh: ReturnType<Scanner['finish']> = null;
+      const look: Look = {
+        head(head) {
+          if (!isKeepable(head)) return;
+          told = { serverTime: serverTime(head, askedAt), roundsTimes: head.isVictoriaMetrics };
+          scanner = createScanner(plan.grid, { first, last }, head.contentType, keeper.largest);
+        },
+        data(chunk) {
+          if (scanner?.push(chunk) === false) scanner = null;
+          return true;
+        },
+        end() {
+          fresh = scanner?.finish(askedAt) ?? null;
+          return fresh === null ? null : agrees(fresh, kept);
+        },
+      };
+      compare(question, question.between(phase + first * step, phase + last * step), look, () => {
+        if (fresh !== null) keeper.replace(plan, question.binding, fresh, told);
+      });
+    },
+    whole(plan, question, kept) {
+      if (!sampled()) return;
+      let chunks: Buffer[] | null = [];
+      let bytes = 0;
+      let keepable = false;
+      const look: Look = {
+        head(head) {
+          keepable = isKeepable(head);
+        },
+        data(chunk) {
+          bytes += chunk.length;
+          if (bytes > MOST) chunks = null;
+          chunks?.push(chunk);
+          return true;
+        },
+        end() {
+          const body = keepable && chunks !== null ? Buffer.concat(chunks) : null;
+          return body === null || !isClean(body) ? null : body.equals(kept.body);
+        },
+      };
+      compare(question, question.asked.parameters, look, () => store.delete(plan.key));
+    },
+  };
+}
+
+interface Look extends Pick<Receiver, 'head' | 'data'> {
+  end(): boolean | null;
+}
+
+/** Byte by byte, where the kept parts are. */
+function agrees(fresh: NonNullable<ReturnType<Scanner['finish']>>, kept: readonly Part[]): boolean {
+  return kept.every(({ piece, span }) => {
+    const now = assemble([{ piece: cutPiece(fresh, span), span, cached: false }]);
+    const before = assemble([{ piece, span, cached: true }]);
+    for (;;) {
+      const [a, b] = [now.next(), before.next()];
+      if (a.done || b.done) return a.done === b.done;
+      if (!a.value.equals(b.value)) return false;
+    }
+  });
+}

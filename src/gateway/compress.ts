@@ -1,0 +1,56 @@
+/** An answer → the same, gzip-encoded on its way: what comes from the cache is kept as it is. */
+import { constants, createGzip, type Gzip } from 'node:zlib';
+import type { PromgateError } from '../errors.ts';
+import type { Head } from '../upstream/head.ts';
+
+/** Bytes; below, an answer fits into a few packets as it is. */
+const WORTHWHILE = 4096;
+/** The quickest: it takes a seventh of JSON's size already, at four times the speed of the usual level. */
+const LEVEL = constants.Z_BEST_SPEED;
+
+/** Whether an answer is worth encoding, and not encoded yet. */
+export function isWorthwhile({ status, gzip, contentLength }: Head): boolean {
+  return status === 200 && !gzip && (contentLength === null || contentLength >= WORTHWHILE);
+}
+
+export interface EncodedReceiver {
+  /** Returns false to pause. */
+  data(chunk: Buffer): boolean;
+  end(): void;
+  fail(error: PromgateError): void;
+}
+
+export interface Encoding extends EncodedReceiver {
+  /** The reader takes more. */
+  resume(): void;
+  /** The reader has left. */
+  destroy(): void;
+}
+
+/** `next` gets the encoded bytes; `drained` is called when more may come after `data` returned false. */
+export function encoding(next: EncodedReceiver, drained: () => void): Encoding {
+  const gzip: Gzip = createGzip({ level: LEVEL });
+  let over = false;
+  gzip.on('data', (chunk: Buffer) => {
+    if (!over && !next.data(chunk)) gzip.pause();
+  });
+  gzip.on('drain', drained);
+  gzip.on('end', () => {
+    if (!over) next.end();
+  });
+  const stop = () => {
+    over = true;
+    gzip.destroy();
+  };
+  return {
+    data: (chunk) => gzip.write(chunk),
+    end: () => void gzip.end(),
+    fail(error) {
+      if (over) return;
+      stop();
+      next.fail(error);
+    },
+    resume: () => void gzip.resume(),
+    destroy: stop,
+  };
+}
