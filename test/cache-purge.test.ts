@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { revokeToken } from '../src/access/tokens.ts';
+import { startPromgate } from '../src/app.ts';
 import { openDatabase } from '../src/storage/database.ts';
 import { dialects } from './support/database.ts';
 import { startTestPromgate } from './support/promgate.ts';
 import { environments, type PurgeRig, purgeResources, startPurgeRig } from './support/purge-rig.ts';
+import { startRedis, type TestRedis } from './support/redis.ts';
+import { type Served, startServed } from './support/served.ts';
 
 describe.each(dialects)('with two running processes on %s', (dialect) => {
   let rig: PurgeRig;
@@ -51,6 +54,71 @@ describe.each(dialects)('with two running processes on %s', (dialect) => {
     await rig.renews(['one', 'same', 'other'], apply({ limits: { timeout: '30s' } }));
     await rig.renews([], apply({ limits: { timeout: '30s' } }));
     await rig.renews(['one', 'same', 'other'], apply({ limits: { timeout: '30s' }, headers: { 'X-A': 'b' } }));
+  });
+});
+
+describe('with a shared cache', () => {
+  let redis: TestRedis;
+  let rig: PurgeRig;
+  beforeAll(async () => {
+    redis = await startRedis();
+    rig = await startPurgeRig('sqlite', redis.url);
+  });
+  afterAll(async () => {
+    await rig?.close();
+    await redis?.stop();
+  });
+
+  it('nothing that was purged comes back out of it', async () => {
+    await rig.renews(['one', 'same'], () => rig.byToken({ environment: 'acme/shop:one' }));
+    await rig.renews(['alone'], () => rig.run('--server', 'open'));
+    await rig.renews(environments, () => rig.byOperator({ all: true }));
+  });
+
+  it('and nothing from before a change of a server’s record', async () => {
+    await rig.renews(['one', 'same', 'other'], () => rig.promgate.apply(purgeResources(rig.upstream, { kind: 'prometheus' })));
+    await rig.renews(['one', 'same', 'other'], () => rig.promgate.apply(purgeResources(rig.upstream)));
+  });
+
+  it('which lends what it holds to a process that starts later', async () => {
+    expect(Number(await redis.ask('DBSIZE'))).toBeGreaterThan(0);
+    const late = await startPromgate(rig.promgate.settings);
+    expect(await rig.fate(late.url, 'one')).toBe('hit');
+    await late.close();
+  });
+});
+
+describe('with bin/promgate serve', () => {
+  let served: Served;
+  let rig: PurgeRig;
+  beforeAll(async () => {
+    rig = await startPurgeRig('sqlite');
+    served = await startServed(JSON.parse(purgeResources(rig.upstream)));
+  });
+  afterAll(async () => {
+    await served?.remove();
+    await rig?.close();
+  });
+
+  it('a purge on the command line is known to the running process when the command ends', async () => {
+    const { authorization } = await served.token('acme/shop:one');
+    const fate = () => rig.fate(served.url, 'one', authorization);
+    expect([await fate(), await fate()]).toEqual(['miss', 'hit']);
+    expect(await served.run('cache', 'purge', '--environment', 'acme/shop:other')).toContain('Purged');
+    expect(await fate()).toBe('hit');
+    expect(await served.run('cache', 'purge', '--environment', 'acme/shop:same')).toContain('Purged');
+    expect([await fate(), await fate()]).toEqual(['miss', 'hit']);
+  });
+
+  it('rules that are changed by SIGHUP are in force', async () => {
+    const { authorization } = await served.token('acme/shop:alone');
+    const fate = () => rig.fate(served.url, 'alone', authorization);
+    expect([await fate(), await fate()]).toEqual(['miss', 'hit']);
+    // Beyond the range: nothing of it may be kept then.
+    await served.configure('cache: { recent_window: 20y }');
+    served.signal('SIGHUP');
+    await expect.poll(() => served.logs()).toContain('the configuration was read again');
+    expect([await fate(), await fate()]).toEqual(['bypass', 'bypass']);
   });
 });
 

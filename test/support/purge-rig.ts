@@ -36,6 +36,8 @@ export interface PurgeRig {
   byOperator(body: unknown, headers?: Record<string, string>): Promise<Told>;
   /** `promgate cache purge` with these arguments, a process of its own. */
   run(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
+  /** `X-Promgate-Cache` of a question that only this environment asks: the answer to another's says nothing of it. */
+  fate(origin: string, name: EnvironmentName, authorization?: string): Promise<unknown>;
   /** Fails unless, of what all are shown from the cache, these alone are asked of the server anew after `work`, in both processes. */
   renews(expected: readonly EnvironmentName[], work: () => Promise<unknown>): Promise<void>;
   close(): Promise<void>;
@@ -66,19 +68,23 @@ export function purgeResources(url: string, more: object = {}): string {
   });
 }
 
-export async function startPurgeRig(database: DatabaseDialect): Promise<PurgeRig> {
+/** @param redisUrl where both share what they keep */
+export async function startPurgeRig(database: DatabaseDialect, redisUrl = ''): Promise<PurgeRig> {
   const prometheus = await startPrometheus({ data: dataset.openMetrics });
-  const promgate = await startTestPromgate({ resources: purgeResources(prometheus.url), database });
+  const promgate = await startTestPromgate({
+    resources: purgeResources(prometheus.url),
+    settings: { cache: { redisUrl } },
+    database,
+  });
   const other: Promgate = await startPromgate(promgate.settings);
   const token = await promgate.token('acme/shop');
   const processes = [promgate.url, new URL(other.url).origin];
 
-  /** `X-Promgate-Cache` of a question that only this environment asks: the answer to another's says nothing of it. */
-  async function fate(origin: string, name: EnvironmentName): Promise<unknown> {
+  async function fate(origin: string, name: EnvironmentName, authorization = token.basic): Promise<unknown> {
     const { pathname } = new URL(promgate.endpoint(`acme/shop:${name}`));
     const query = encodeURIComponent(`up{job!="${name}"}`);
     const range = `query=${query}&start=${dataset.start}&end=${dataset.start + 600}&step=60`;
-    const answer = await request(`${origin}${pathname}/api/v1/query_range?${range}`, { headers: { authorization: token.basic } });
+    const answer = await request(`${origin}${pathname}/api/v1/query_range?${range}`, { headers: { authorization } });
     await answer.body.text();
     return answer.statusCode === 200 ? answer.headers['x-promgate-cache'] : answer.statusCode;
   }
@@ -106,12 +112,14 @@ export async function startPurgeRig(database: DatabaseDialect): Promise<PurgeRig
           resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
         });
       }),
+    fate,
     async renews(expected, work) {
       for (const origin of processes) {
         for (const name of environments) await expect.poll(() => fate(origin, name), WITHIN).toBe('hit');
       }
       await work();
-      for (const origin of processes) {
+      // Where they share, what the one has asked again is there for the other.
+      for (const origin of redisUrl === '' ? processes : processes.slice(0, 1)) {
         for (const name of expected) await expect.poll(() => fate(origin, name), { ...WITHIN, message: name }).toBe('miss');
         for (const name of environments) expect([name, await fate(origin, name)]).toEqual([name, 'hit']);
       }
