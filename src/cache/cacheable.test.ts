@@ -153,9 +153,10 @@ describe('a range query', () => {
     ['a start before 1970', { start: '-1' }],
     ['the beginning of time', { start: '-292273086-05-16T16:47:06Z' }],
     ['the end of time', { end: '292277025-08-18T07:12:54.999999999Z' }],
-    // Prometheus 2.42 evaluates it every 1000 ms, and `1001ms` every 1001 ms.
-    ['a step that Prometheus cuts off', { step: '1.001' }],
-    ['the same step, spelled out', { step: '1001ms' }],
+    // Prometheus 2.42 evaluates it every 1024 ms, and `1025ms` every 1025 ms.
+    ['a step that Prometheus cuts off', { step: '1.025' }],
+    ['a step that VictoriaMetrics cuts off', { step: '8.097' }],
+    ['the same step, spelled out', { step: '1025ms' }],
     ['a step that is just not whole', { step: '14.9999999' }],
     ['a lookback between milliseconds', { lookback_delta: '0.0001' }],
     ['a lookback that Prometheus cuts off', { lookback_delta: '1.001' }],

@@ -138,12 +138,12 @@ function whole(value: number | undefined): number | null {
 
 /**
  * The same for a duration of at least a millisecond. `null`, too, where a server that is given it in seconds cuts off more than
- * we do: Prometheus, which counts in nanoseconds, takes 1.001 for 1000 ms, but not 1001ms.
+ * we do: Prometheus, which counts in nanoseconds, takes 1.025 for 1024 ms, but not 1025ms.
  */
 function wholeDuration(value: number | undefined): number | null {
   const duration = whole(value);
   if (duration === null || duration < 1) return null;
   const seconds = duration / 1000;
   const prometheus = Math.trunc(Math.trunc(seconds * 1e9) / 1e6);
-  return Math.trunc(seconds * 1000) === duration ? duration : null;
+  return prometheus === duration && Math.trunc(seconds * 1000) === duration ? duration : null;
 }
