@@ -42,7 +42,9 @@ export function printResult({ title, table, goals, notes }: Result): void {
   if (goals.length + notes.length > 0) print('');
   for (const goal of goals) {
     const wanted = goal.atLeast === undefined ? `at most ${goal.atMost}` : `at least ${goal.atLeast}`;
-    print(`- Goal: ${goal.what}, ${wanted}: ${show(goal.found, goal.found.median < 0.1 ? 4 : 2)}, ${isReached(goal) ? 'reached' : '**not reached**'}`);
+    print(
+      `- Goal: ${goal.what}, ${wanted}: ${show(goal.found, goal.found.median < 0.1 ? 4 : 2)}, ${isReached(goal) ? 'reached' : '**not reached**'}`,
+    );
   }
   for (const note of notes) print(`- ${note}`);
 }
@@ -71,7 +73,8 @@ async function versions(): Promise<Record<string, string>> {
     commit: await firstLine('git', ['-C', import.meta.dirname, 'describe', '--always', '--dirty']),
     node: process.version,
     prometheus: await firstLine('prometheus', ['--version']),
-    vmauth: await firstLine('vmauth', ['-version']),
+    // Debian's says nothing of its version.
+    vmauth: await firstLine('dpkg-query', ['-W', '-f', '${Version}', 'victoria-metrics']),
     wrk: await firstLine('wrk', ['-v']),
     kernel: release(),
     processors: `${cpus().length} × ${cpus()[0]?.model ?? '?'}`,
