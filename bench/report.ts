@@ -74,7 +74,7 @@ async function versions(): Promise<Record<string, string>> {
     node: process.version,
     prometheus: await firstLine('prometheus', ['--version']),
     // Debian's says nothing of its version.
-    vmauth: await firstLine('dpkg-query', ['-W', '-f', '${Version}', 'victoria-metrics']),
+    vmauth: await firstLine('dpkg-query', ['-W', 'victoria-metrics']),
     wrk: await firstLine('wrk', ['-v']),
     kernel: release(),
     processors: `${cpus().length} × ${cpus()[0]?.model ?? '?'}`,
