@@ -20,7 +20,7 @@ demo: $(STAMP) ## a Prometheus, a small directory, a token and a curl line to pa
 	@exec bin/promgate demo --install $(ARGS)
 
 test: $(STAMP) ## all checks and all tests
-	@scripts/system-packages.sh prometheus victoria-metrics postgresql openssl
+	@scripts/system-packages.sh prometheus victoria-metrics postgresql redis-server openssl
 	@npm test
 
 check: $(STAMP) ## types, lint and unused code
@@ -31,7 +31,7 @@ fuzz: $(STAMP) ## changed queries, bodies and paths against a confined endpoint,
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-300} npm run fuzz
 
 bench: $(STAMP) ## throughput beside the server itself, vmauth and a bare proxy
-	@scripts/system-packages.sh prometheus victoria-metrics wrk
+	@scripts/system-packages.sh prometheus victoria-metrics redis-server wrk
 	@npm run bench
 
 dev: $(STAMP) ## serve from the sources, started anew at each change; data in .cache/dev
