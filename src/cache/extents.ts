@@ -92,19 +92,28 @@ export function insertPiece(pieces: readonly Piece[], added: Piece): Piece[] {
     merged.push(piece);
     while (mergesLast(merged)) mergeLast(merged);
   }
-  while (merged.length > MOST_PIECES) {
-    // Far apart, as by somebody who looks here and there: what was fetched first goes.
-    const oldest = merged.reduce((a, b) => (b.fetchedAt < a.fetchedAt ? b : a));
-    merged.splice(merged.indexOf(oldest), 1);
-  }
+  while (merged.length > MOST_PIECES) shorten(merged);
   return merged;
+}
+
+/** Makes one piece less of them. */
+function shorten(pieces: Piece[]): void {
+  for (const [i, later] of pieces.entries()) {
+    const earlier = pieces[i - 1];
+    if (earlier?.last !== later.first - 1) continue;
+    pieces.splice(i - 1, 2, mergePieces(earlier, later));
+    return;
+  }
+  // Far apart, as by somebody who looks here and there: what was fetched first goes.
+  const oldest = pieces.reduce((a, b) => (b.fetchedAt < a.fetchedAt ? b : a));
+  pieces.splice(pieces.indexOf(oldest), 1);
 }
 
 function mergesLast(pieces: readonly Piece[]): boolean {
   const [earlier, later] = [pieces.at(-2), pieces.at(-1)];
   if (earlier === undefined || later === undefined || later.first !== earlier.last + 1) return false;
   const [a, b] = [pieceSize(earlier), pieceSize(later)];
-  return pieces.length > MOST_PIECES || (2 * b >= a && 2 * a >= b);
+  return 2 * b >= a && 2 * a >= b;
 }
 
 function mergeLast(pieces: Piece[]): void {
