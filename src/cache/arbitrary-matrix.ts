@@ -42,7 +42,9 @@ const values = [
   '\uffff',
   '\u{10ffff}',
 ];
-const numbers = ['1', '0', '-0.5', '1e+06', 'NaN', '+Inf', '-Inf', '123456789.123', '5e-324'];
+const quotedNumbers = ['1', '0', '-0.5', '1e+06', 'NaN', '+Inf', '-Inf', '123456789.123', '5e-324'].map(
+  (number) => `"${number}"`,
+);
 const histogramTexts = [
   '{}',
   '{"count":"1","sum":"-Inf"}',
@@ -62,47 +64,44 @@ export const arbitraryLabels = fc
   .uniqueArray(labels, { maxLength: 12, selector: (one) => JSON.stringify(pairsOf(one)) })
   .map((all) => all.sort(compareLikeGo));
 
+type Density = 'none' | 'one' | 'some' | 'all';
+
+const density: fc.Arbitrary<Density> = fc.constantFrom('none', 'one', 'some', 'all');
+const column = fc.tuple(density, fc.nat());
+
 /** Up to a dozen series, of up to 30 points each, some with gaps. */
 export const arbitraryMatrix: fc.Arbitrary<Matrix> = fc
   .record({
     step: fc.constantFrom(1, 7, 100, 250, 1000, 15_000, 86_400_000),
-    phase: fc.nat({ max: 86_399_999 }),
-    first: fc.oneof(fc.nat({ max: 3 }), fc.nat({ max: 20_000_000 })),
+    start: fc.oneof(fc.nat({ max: 5000 }), fc.integer({ min: 0, max: 4_000_000_000_000 })),
     points: fc.integer({ min: 1, max: 30 }),
     all: arbitraryLabels,
+    columns: fc.array(fc.tuple(column, column), { minLength: 12, maxLength: 12 }),
   })
-  .chain(({ step, phase, first, points, all }) => {
-    const point = fc.nat({ max: points - 1 });
-    const kind = fc.constantFrom('none', 'some', 'few', 'all');
-    const samples = fc
-      .tuple(kind, fc.uniqueArray(point, { minLength: 1, maxLength: 3 }), fc.infiniteStream(fc.nat()))
-      .map(chosen);
-    return fc.array(fc.tuple(samples, samples), { minLength: all.length, maxLength: all.length }).map((columns) => ({
-      grid: { step, phase: phase % step },
-      span: { first, last: first + points - 1 },
-      series: all.map((one, i): MatrixSeries => {
-        const [some, other] = columns[i] ?? [[], []];
-        const floats = new Map(some.map((n, at) => [first + at, n] as const).filter(([, n]) => n >= 0));
-        const rest = other.map((n, at) => [first + at, n] as const).filter(([k, n]) => n >= 0 && !floats.has(k));
-        if (floats.size + rest.length === 0) floats.set(first, 0);
-        return {
-          labels: one,
-          values: mapped(floats, (n) => JSON.stringify(numbers[n % numbers.length])),
-          histograms: mapped(new Map(rest), (n) => histogramTexts[n % histogramTexts.length] ?? ''),
-        };
-      }),
-    }));
-
-    /** For each point a number that chooses its sample, or -1: there is none. */
-    function chosen([which, few, stream]: [string, number[], fc.Stream<number>]): number[] {
-      const random = [...stream.take(points)];
-      if (which === 'none') return [];
-      return random.map((n, at) => (which === 'all' || (which === 'few' ? few.includes(at) : n % 3 > 0) ? n : -1));
-    }
+  .map(({ step, start, points, all, columns }) => {
+    const first = Math.floor(start / step);
+    const series = all.map((one, i): MatrixSeries => {
+      const [[floats, seed], [other, otherSeed]] = columns[i] ?? [
+        ['all', 0],
+        ['none', 0],
+      ];
+      const values = samples(first, points, floats, seed, quotedNumbers);
+      const histograms = samples(first, points, other, otherSeed, histogramTexts);
+      for (const k of values.keys()) histograms.delete(k);
+      if (values.size + histograms.size === 0) values.set(first, '"0"');
+      return { labels: one, values, histograms };
+    });
+    return { grid: { step, phase: start % step }, span: { first, last: first + points - 1 }, series };
   });
 
-function mapped<V, W>(map: ReadonlyMap<number, V>, to: (value: V) => W): Map<number, W> {
-  return new Map([...map].map(([key, value]) => [key, to(value)]));
+function samples(first: number, points: number, dense: Density, seed: number, texts: readonly string[]): Map<number, string> {
+  const all = new Map<number, string>();
+  for (let at = 0; at < points; at++) {
+    const random = Math.imul(seed + at, 0x9e3779b1) >>> 12;
+    const there = { none: false, one: at === seed % points, some: random % 3 > 0, all: true }[dense];
+    if (there) all.set(first + at, texts[random % texts.length] ?? '');
+  }
+  return all;
 }
 
 /** As `labels.Compare` in Prometheus' `model/labels` has it. */

@@ -19,7 +19,7 @@ describe('the order of labels', () => {
           }
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
