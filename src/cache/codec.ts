@@ -3,12 +3,13 @@
  * whatever comes out of one keeps to the rules of `Piece`: a store that others write to can withhold answers, never plant them.
  *
  * A tag of 32 bytes (HMAC-SHA-256 of all that follows); the numbers of `Head`, then those of `PieceHead` for each piece, each a
- * double; the key; and for each piece its rows, its index, its opening, its closing, its content type and its bytes. Numbers are
+ * double; the key; and for each piece its opening, its closing, its content type, its rows, its index and its bytes. Numbers are
  * in the byte order of the machine: to one of another order the first of them is not `MAGIC`.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Column, type Envelope, type Piece, ROW } from './piece.ts';
+import { type PieceMemory, pieceMemory } from './piece-memory.ts';
 
 const TAG = 32;
 /** "prom" and the version of this form. */
@@ -55,7 +56,7 @@ export async function encodePieces(key: string, pieces: readonly Piece[], secret
     const type = Buffer.from(envelope.contentType, 'latin1');
     const { opening, closing } = envelope;
     numbers.push(first, last, fetchedAt, series.length, index.length, opening.length, closing.length, type.length, bytes.length);
-    parts.push(bytesOf(series), bytesOf(index), opening, closing, type, bytes);
+    parts.push(opening, closing, type, bytesOf(series), bytesOf(index), bytes);
   }
   let at = TAG;
   for (const part of [bytesOf(Float64Array.from(numbers)), ...parts]) {
@@ -103,17 +104,15 @@ async function readPieces(key: string, value: Buffer, head: Float64Array): Promi
 async function readPiece(reader: PartReader, numbers: Float64Array): Promise<Piece | null> {
   const [first = 0, last = 0, fetchedAt = 0] = numbers;
   if (![first, last, fetchedAt].every(Number.isSafeInteger) || first > last || fetchedAt < 0) return null;
-  const series = await reader.words(numbers[PieceHead.SERIES]);
-  const index = await reader.words(numbers[PieceHead.INDEX]);
   const opening = await reader.bytes(numbers[PieceHead.OPENING]);
   const closing = await reader.bytes(numbers[PieceHead.CLOSING]);
   const contentType = (await reader.bytes(numbers[PieceHead.TYPE]))?.toString('latin1');
-  const bytes = await reader.bytes(numbers[PieceHead.BYTES]);
-  if (!series || !index || !opening || !closing || contentType === undefined || !bytes) return null;
+  const memory = await reader.memory(numbers[PieceHead.SERIES], numbers[PieceHead.INDEX], numbers[PieceHead.BYTES]);
+  if (!opening || !closing || contentType === undefined || !memory) return null;
   // It becomes a header's value.
   if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(contentType)) return null;
   const envelope: Envelope = { opening, closing, contentType };
-  const piece: Piece = { first, last, fetchedAt, envelope, bytes, series, index };
+  const piece: Piece = { first, last, fetchedAt, envelope, ...memory };
   return rowsFit(piece) ? piece : null;
 }
 
@@ -165,14 +164,21 @@ class PartReader {
     if (!isCount(length) || length > this.#value.length - this.#at) return null;
     // Not from the pool that small buffers share, which any one of them would keep.
     const part = Buffer.allocUnsafeSlow(length);
-    await copy(this.#value.subarray(this.#at, this.#at + length), part, 0);
-    this.#at += length;
+    await this.#take(part);
     return part;
   }
 
-  async words(count: number | undefined): Promise<Uint32Array | null> {
-    const part = isCount(count) ? await this.bytes(4 * count) : null;
-    return part && new Uint32Array(part.buffer);
+  async memory(series: number | undefined, index: number | undefined, bytes: number | undefined): Promise<PieceMemory | null> {
+    if (!isCount(series) || !isCount(index) || !isCount(bytes)) return null;
+    if (4 * (series + index) + bytes > this.#value.length - this.#at) return null;
+    const memory = pieceMemory(series, index, bytes);
+    for (const part of [bytesOf(memory.series), bytesOf(memory.index), memory.bytes]) await this.#take(part);
+    return memory;
+  }
+
+  async #take(part: Buffer): Promise<void> {
+    await copy(this.#value.subarray(this.#at, this.#at + part.length), part, 0);
+    this.#at += part.length;
   }
 
   atEnd(): boolean {

@@ -1,7 +1,7 @@
 /**
  * One connection to Redis, kept up in the background: nobody waits for it, and what cannot be sent now is not kept for later.
  * The library reads and writes the protocol; time limits and new connections are ours, because its own end only what it has not
- * sent yet. Commands are those of Redis 5 and later and of Valkey; RESP 2, which a connection needs no right to ask for.
+ * sent yet. It speaks RESP 2, which every Redis and Valkey does and which needs no right to ask for.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 
