@@ -1,5 +1,5 @@
 /** An answer that we make → whoever asked: piece by piece, at the reader's pace, and letting others in between. */
-import type { PromgateError } from '../errors.ts';
+import { internalError, type PromgateError } from '../errors.ts';
 import type { Asking } from '../upstream/ask.ts';
 import { type AnswerReceiver, type CacheResult, headOf } from './answer.ts';
 
@@ -34,11 +34,12 @@ class Emission implements Asking {
   }
 
   begin(): void {
-    const { chunks, contentType, from } = this.#answer;
-    const first = chunks.next();
-    const second = first.done ? first : chunks.next();
+    const { contentType, from } = this.#answer;
+    const first = this.#make();
+    const second = first?.done === false ? this.#make() : first;
+    if (first === null || second === null) return;
     const length = second.done && !first.done ? first.value.length : null;
-    if (this.#isTooLarge(first.done ? 0 : first.value.length)) return;
+    if (this.#isTooLarge((first.done ? 0 : first.value.length) + (second.done ? 0 : second.value.length))) return;
     this.#receiver.head(headOf(contentType, length), from);
     const flowing = first.done || this.#give(first.value);
     if (second.done) this.#end(second.value.savedPoints);
@@ -62,9 +63,22 @@ class Emission implements Asking {
     this.#next = null;
     if (chunk !== null && !this.#give(chunk)) return;
     if (this.#over) return;
-    const { done, value } = this.#answer.chunks.next();
+    const next = this.#make();
+    if (next === null) return;
+    const { done, value } = next;
     if (done) this.#end(value.savedPoints);
     else if (!this.#isTooLarge(value.length)) this.#later(() => this.#goOn(value));
+  }
+
+  /** `null`: there was nothing to make it of, and the receiver was told. */
+  #make(): IteratorResult<Buffer, { readonly savedPoints: number }> | null {
+    try {
+      return this.#answer.chunks.next();
+    } catch (error) {
+      this.#over = true;
+      this.#receiver.fail(internalError(error));
+      return null;
+    }
   }
 
   /** Others' turn first. */
