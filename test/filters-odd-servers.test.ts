@@ -6,7 +6,7 @@ import { answerText } from './support/strict-upstream.ts';
 let rig: StrictRig;
 
 beforeAll(async () => {
-  rig = await startStrictRig({ server: { enforce: { namespace: 'shop-prod' } } });
+  rig = await startStrictRig({ server: { enforce: { namespace: 'shop-prod' }, cache: { enabled: false } } });
 });
 
 afterAll(() => rig?.close());

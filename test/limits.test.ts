@@ -145,10 +145,14 @@ function held(): { script: Script; open: () => void } {
   return { script, open };
 }
 
+/** A question that nobody else asks: those who ask the same wait together for one answer. */
+let asked = 0;
+const another = (): string => query(`up + ${++asked}`);
+
 /** Sends a question and waits until the server has it. */
 async function running(
   rig: StrictRig,
-  send: () => Promise<RawResult> = () => rig.send(query('up')),
+  send: () => Promise<RawResult> = () => rig.send(another()),
 ): Promise<Promise<RawResult>[]> {
   const next = rig.upstream.requests.length;
   const answer = send();
@@ -169,7 +173,7 @@ describe('how many run at once', () => {
     const { error } = tooMany(await rig.send(query('up')));
     expect(error).toContain('limit token_concurrency exceeded: 2 requests of this token are running, at most 2');
     expect(rig.upstream.requests.length).toBe(before);
-    answers.push(...(await running(rig, () => rig.send(query('up'), { authorization: other.basic }))));
+    answers.push(...(await running(rig, () => rig.send(another(), { authorization: other.basic }))));
     open();
     for (const answer of answers) expect((await answer).status).toBe(200);
     await rig.reaching(() => rig.send(query('up')));
@@ -186,7 +190,7 @@ describe('how many run at once', () => {
     const answers = await running(rig);
     const refused = tooMany(await rig.send(query('up'), { authorization: other.basic }));
     expect(refused.error).toContain('limit environment_concurrency exceeded');
-    answers.push(...(await running(rig, () => rig.send(query('up'), { environment: 'staging' }))));
+    answers.push(...(await running(rig, () => rig.send(another(), { environment: 'staging' }))));
     open();
     for (const answer of answers) expect((await answer).status).toBe(200);
   });
@@ -198,7 +202,7 @@ describe('how many run at once', () => {
     });
     const { script, open } = held();
     rig.upstream.play(script);
-    const answers = [...(await running(rig)), ...(await running(rig, () => rig.send(query('up'), { environment: 'staging' })))];
+    const answers = [...(await running(rig)), ...(await running(rig, () => rig.send(another(), { environment: 'staging' })))];
     const { error } = tooMany(await rig.send(query('up'), { environment: 'staging' }));
     expect(error).toContain('limit concurrency exceeded: 2 requests of this server are running, at most 2');
     open();

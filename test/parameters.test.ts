@@ -5,7 +5,7 @@ import { type StrictRig, startStrictRig } from './support/strict-rig.ts';
 let rig: StrictRig;
 
 beforeAll(async () => {
-  rig = await startStrictRig();
+  rig = await startStrictRig({ server: { cache: { enabled: false } } });
 });
 
 afterAll(() => rig?.close());

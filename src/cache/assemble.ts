@@ -10,6 +10,8 @@ export interface Part extends Stretch {
 }
 
 const mostChunk = 256 * 1024;
+/** An answer that has surely no more bytes is one chunk: then its length can be told, and it leaves in one write. */
+const mostSingle = 1024 * 1024;
 /** Of more rows than these it is not reckoned beforehand how long the answer will be. */
 const mostReckoned = 1024;
 
@@ -23,7 +25,7 @@ const endOfSeries = Buffer.from('}');
 const around = nextMetric.length + floats.length + histograms.length + 2 * endOfList.length + endOfSeries.length;
 
 /**
- * The answer in chunks of at most 256 KiB, each made when it is asked for. A chunk can be empty: many series without samples
+ * The answer in one chunk where it is small, else in chunks of 256 KiB, each made when it is asked for. A chunk can be empty: many series without samples
  * were looked through, and others may go first. The parts are in order, disjoint, and together all points of the answer.
  * Returns how many points of how many series (their product, summed) came from parts that were cached.
  */
@@ -35,7 +37,7 @@ export function* assemble(parts: readonly Part[]): Generator<Buffer, { savedPoin
   const text = new Text();
   let savedPoints = 0;
   let left = mostLength(parts);
-  let chunk = Buffer.allocUnsafe(Math.min(left, mostChunk));
+  let chunk = Buffer.allocUnsafe(left <= mostSingle ? left : mostChunk);
   let used = 0;
   let metric = firstMetric;
   text.add(opening, 0, opening.length);

@@ -25,7 +25,7 @@ export interface Cache {
   /** Answers a question. `gzip`: whether the client takes it. What is kept, or may be, comes as it is, never encoded. */
   ask(question: Question, gzip: boolean, receiver: AnswerReceiver): Asking;
   /** Frees what can never be looked at again because a server's record is another one now, or it was purged. */
-  refresh(directory: Pick<Directory, 'servers' | 'purges'>): void;
+  refresh(directory: Pick<Directory, 'servers' | 'purges' | 'generation'>): void;
   /** Bytes and entries that are kept. */
   size(): { readonly bytes: number; readonly entries: number };
 }
@@ -44,7 +44,7 @@ export interface CacheParts {
 }
 
 /** Of which it is known when they are gone; what is kept under others leaves with age. */
-const MOST_POLICIES = 10_000;
+const MOST_POLICIES = 2_000;
 
 /** Bytes for answers that are looked at on their way: half of the memory, or at least this. */
 const LEAST_BUDGET = 16 * 1024 * 1024;
@@ -87,11 +87,15 @@ export function createCache(parts: CacheParts): Cache {
     return answerFrom(found.parts, question, 'hit', receiver, parts.saved);
   }
 
-  function refresh(directory: Pick<Directory, 'servers' | 'purges'>): void {
-    const servers = new Set(directory.servers());
+  let generation = -1;
+  function refresh(directory: Pick<Directory, 'servers' | 'purges' | 'generation'>): void {
+    if (policies.size === 0 || directory.generation === generation) return;
+    generation = directory.generation;
+    const revisions = new Map(directory.servers().map(({ id, revision }) => [id, revision]));
     const gone = new Set<string>();
     for (const [policy, binding] of policies) {
-      if (servers.has(binding.server) && policyOf(binding, binding.cache, directory.purges) === policy) continue;
+      const { id, revision } = binding.server;
+      if (revisions.get(id) === revision && policyOf(binding, binding.cache, directory.purges) === policy) continue;
       gone.add(policy);
       policies.delete(policy);
     }

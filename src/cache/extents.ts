@@ -109,6 +109,11 @@ function shorten(pieces: Piece[]): void {
   pieces.splice(pieces.indexOf(oldest), 1);
 }
 
+/** The pieces with those points of another one that are in none of them. */
+export function addMissing(pieces: readonly Piece[], other: Piece): readonly Piece[] {
+  return without(other, pieces).reduce((all, left) => insertPiece(all, cutPiece(other, left)), pieces);
+}
+
 function mergesLast(pieces: readonly Piece[]): boolean {
   const [earlier, later] = [pieces.at(-2), pieces.at(-1)];
   if (earlier === undefined || later === undefined || later.first !== earlier.last + 1) return false;

@@ -1,7 +1,7 @@
 /** Where the pieces of range answers are: in this process, and where there is one in the memory that processes share. */
 import type { Binding } from '../upstream/binding.ts';
 import type { RangePlan } from './cacheable.ts';
-import { type Coverage, coverage, insertPiece, sizeOf } from './extents.ts';
+import { addMissing, type Coverage, coverage, insertPiece, sizeOf } from './extents.ts';
 import type { Piece } from './piece.ts';
 import type { CacheRules } from './policy.ts';
 import type { SharedTier } from './shared-tier.ts';
@@ -50,12 +50,16 @@ export function createRangeKeeper(store: Store, tier: SharedTier | null): RangeK
     const missing = found.gaps.reduce((sum, { first, last }) => sum + points(first, Math.min(last, settled)), 0);
     const sparesAll = plan.span.last <= settled;
     if (missing === 0 || (!sparesAll && missing < SMALL_GAP * asked)) return null;
-    return tier.get(plan.key).then((shared) => {
-      if (shared === null) return found;
-      let pieces = piecesOf(plan.key);
-      for (const piece of shared) if (isNews(piece, pieces)) pieces = insertPiece(pieces, piece);
-      put(plan.key, pieces, { at: Date.now(), points: pointsOf(shared) });
-      return coverage(pieces, plan.span, Date.now() - rules.maxAge);
+    return tier.get(plan.key).then((all) => {
+      const now = Date.now();
+      const since = now - rules.maxAge;
+      // Whoever wrote it may have other rules.
+      const shared = all?.filter(({ fetchedAt }) => fetchedAt > since) ?? [];
+      if (shared.length === 0) return found;
+      let pieces: readonly Piece[] = piecesOf(plan.key).filter(({ fetchedAt }) => fetchedAt > since);
+      for (const piece of shared) pieces = addMissing(pieces, piece);
+      put(plan.key, pieces, { points: pointsOf(shared), at: now, until: expiryOf(shared, rules.maxAge) });
+      return coverage(pieces, plan.span, since);
     });
   }
 
@@ -73,6 +77,7 @@ export function createRangeKeeper(store: Store, tier: SharedTier | null): RangeK
     const settled = settledPart(plan, binding, piece, told);
     store.delete(plan.key);
     if (settled !== null) share(plan.key, put(plan.key, [settled], null), binding.cache.maxAge);
+    else tier?.set(plan.key, [], 1);
   }
 
   function put(key: string, pieces: readonly Piece[], shared: Extents['shared']): Extents {
@@ -92,11 +97,12 @@ export function createRangeKeeper(store: Store, tier: SharedTier | null): RangeK
     if (tier === null) return;
     const points = pointsOf(pieces);
     const now = Date.now();
-    if (shared !== null && points < GROWN * shared.points && (points <= shared.points || now - shared.at < WRITE_INTERVAL))
-      return;
-    const oldest = pieces.reduce((least, { fetchedAt }) => Math.min(least, fetchedAt), now);
-    tier.set(key, pieces, Math.max(1, maxAge - (now - oldest)));
-    put(key, pieces, { at: now, points });
+    if (shared !== null && now < shared.until && points < GROWN * shared.points) {
+      if (points <= shared.points || now - shared.at < WRITE_INTERVAL) return;
+    }
+    const until = expiryOf(pieces, maxAge);
+    tier.set(key, pieces, Math.max(1, until - now));
+    put(key, pieces, { points, at: now, until });
   }
 
   return { largest: store.largest, look, askShared, keep, replace };
@@ -125,8 +131,9 @@ function settledPart(
   return last < piece.first ? null : cutPiece(piece, { first: piece.first, last });
 }
 
-function isNews(piece: Piece, pieces: readonly Piece[]): boolean {
-  return !pieces.some(({ first, last }) => first <= piece.first && piece.last <= last);
+/** When the first of them is too old, in Unix milliseconds. */
+function expiryOf(pieces: readonly Piece[], maxAge: number): number {
+  return pieces.reduce((least, { fetchedAt }) => Math.min(least, fetchedAt), Number.POSITIVE_INFINITY) + maxAge;
 }
 
 function pointsOf(pieces: readonly Piece[]): number {

@@ -2,7 +2,7 @@
  * Asking once: identical questions that are in flight share one answer. Whoever joins gets all of it, from its first byte, at its
  * own pace; whoever leaves leaves alone, and only when nobody is left is the question called off.
  */
-import { internalError, type PromgateError } from '../errors.ts';
+import { internalError, PromgateError } from '../errors.ts';
 import type { Asking } from '../upstream/ask.ts';
 import type { Head } from '../upstream/head.ts';
 import type { AnswerReceiver, CacheResult } from './answer.ts';
@@ -21,6 +21,8 @@ export interface Sharing {
 const JOINABLE = 1024 * 1024;
 /** Bytes that may be held for slow readers, of all answers together. Beyond it an answer comes as fast as its slowest reader. */
 const HELD = 64 * 1024 * 1024;
+/** Milliseconds after which a reader that takes nothing, and so holds up others, has to leave. */
+const STALLED = 5_000;
 
 interface Budget {
   held: number;
@@ -63,6 +65,7 @@ class Flight implements AnswerReceiver {
   #received = 0;
   #paused = false;
   #ended = false;
+  #watching = false;
   /** Nobody is left. */
   #left = false;
 
@@ -108,6 +111,7 @@ class Flight implements AnswerReceiver {
     for (const reader of this.#readers) this.pump(reader);
     this.#drop();
     this.#paused = this.#mustPause();
+    if (this.#paused) this.#watch();
     return !this.#paused;
   }
 
@@ -145,6 +149,11 @@ class Flight implements AnswerReceiver {
   changed(reader: Reader): void {
     if (reader.over) this.#readers.delete(reader);
     else this.pump(reader);
+    this.#goOn();
+  }
+
+  /** After readers went on or left. */
+  #goOn(): void {
     this.#drop();
     if (this.#ended) return;
     if (this.#readers.size === 0) {
@@ -162,6 +171,24 @@ class Flight implements AnswerReceiver {
     if (this.#ended || !this.#paused || this.#mustPause()) return;
     this.#paused = false;
     this.#source?.resume();
+  }
+
+  /** Whoever has not moved after a while, while others wait for it, is cut off. */
+  #watch(): void {
+    const waiting = [...this.#readers].filter(({ paused }) => paused);
+    if (waiting.length === this.#readers.size || this.#watching) return;
+    const before = waiting.map(({ next }) => next);
+    this.#watching = true;
+    setTimeout(() => {
+      this.#watching = false;
+      if (this.#ended || !this.#paused) return;
+      for (const [i, reader] of waiting.entries()) {
+        if (reader.over || reader.next !== before[i]) continue;
+        this.#readers.delete(reader);
+        reader.fail(new PromgateError('timeout', 'the client took nothing of an answer for which others wait'));
+      }
+      this.#goOn();
+    }, STALLED).unref();
   }
 
   #noMore(): void {
