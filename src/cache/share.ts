@@ -111,7 +111,6 @@ class Flight implements AnswerReceiver {
     for (const reader of this.#readers) this.pump(reader);
     this.#drop();
     this.#paused = this.#mustPause();
-    if (this.#paused) this.#watch();
     return !this.#paused;
   }
 
@@ -175,15 +174,16 @@ class Flight implements AnswerReceiver {
 
   /** Whoever has not moved after a while, while others wait for it, is cut off. */
   #watch(): void {
+    if (this.#watching) return;
     const waiting = [...this.#readers].filter(({ paused }) => paused);
-    if (waiting.length === this.#readers.size || this.#watching) return;
     const before = waiting.map(({ next }) => next);
     this.#watching = true;
     setTimeout(() => {
       this.#watching = false;
-      if (this.#ended || !this.#paused) return;
+      if (this.#ended || [...this.#readers].every(({ paused }) => paused)) return;
       for (const [i, reader] of waiting.entries()) {
-        if (reader.over || reader.next !== before[i]) continue;
+        // It may have taken all that there was.
+        if (reader.over || !reader.paused || reader.next !== before[i]) continue;
         this.#readers.delete(reader);
         reader.fail(new PromgateError('timeout', 'the client took nothing of an answer for which others wait'));
       }
@@ -206,7 +206,10 @@ class Flight implements AnswerReceiver {
       else all = false;
     }
     const lacksRoom = some && !all && this.#budget.held > HELD;
-    if (lacksRoom) this.#budget.waiting.add(this);
+    if (lacksRoom) {
+      this.#budget.waiting.add(this);
+      this.#watch();
+    }
     return all || lacksRoom;
   }
 
