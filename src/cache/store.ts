@@ -16,8 +16,17 @@ export interface WholeAnswer {
 export interface Extents {
   readonly kind: 'range';
   readonly pieces: readonly Piece[];
-  /** How many points the memory that processes share had of it, and since when (Unix milliseconds); `null`: not written there. */
-  readonly shared: { readonly at: number; readonly points: number } | null;
+  /** What the memory that processes share has of it; `null`: nothing that we know of. */
+  readonly shared: SharedCopy | null;
+}
+
+/** Times are Unix milliseconds. */
+export interface SharedCopy {
+  readonly points: number;
+  /** When it was read or written. */
+  readonly at: number;
+  /** When it goes. */
+  readonly until: number;
 }
 
 export type Entry = WholeAnswer | Extents;
