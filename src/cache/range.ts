@@ -76,13 +76,19 @@ export function fetchRange(
 }
 
 function fetchGaps(plan: RangePlan, question: Question, found: Coverage, receiver: AnswerReceiver, parts: RangeParts): Asking {
-  if (found.parts.length === 0) return fetchAll(plan, question, receiver, parts);
+  const asked = questionsFor(found.gaps);
+  // Gaps at both ends of few points are one: asked for as a part, the question would wait for its own answer.
+  if (found.parts.length === 0 || isAll(asked, plan.span)) return fetchAll(plan, question, receiver, parts);
   const fetch = new GapFetch(plan, question, found.parts, receiver, parts);
-  fetch.ask(questionsFor(found.gaps));
+  fetch.ask(asked);
   return fetch;
 }
 
-/** Nothing is there: the answer streams through, and is looked at on its way. */
+function isAll([first, second]: readonly Span[], span: Span): boolean {
+  return second === undefined && first?.first === span.first && first.last === span.last;
+}
+
+/** Nothing is there, or nothing worth putting together: the answer streams through, and is looked at on its way. */
 function fetchAll(plan: RangePlan, question: Question, receiver: AnswerReceiver, parts: RangeParts): Asking {
   const reading = new Reading(plan, plan.span, parts);
   const asking = question.source(question.asked.parameters, false, {
