@@ -91,6 +91,7 @@ const ordinary = [
   'rate(x[5m] anchored)',
   'hour()',
   'predict_linear(x[1h], 3600)',
+  'quantile_over_time(0.5, x[5m] @ 5)',
 ];
 
 /** Each for the same reason whether asked for a range or for one moment. */
@@ -126,6 +127,9 @@ const unsteady: [string, string][] = [
   ['a lookback that is not known, and read ahead', 'x smoothed'],
   ['a lookback that is not known, and read ahead in a window', 'rate(x[5m] smoothed)'],
   ['a duration that is none', 'rate(x[5m / 0])'],
+  ['a fixed range beside what changes', 'quantile_over_time(scalar(x), y[5m] @ 5)'],
+  ['a fixed range from which is predicted', 'predict_linear((x[1h] @ 5), 60)'],
+  ['a fixed subquery beside what changes', 'quantile_over_time(time(), y[5m:1m] @ 5)'],
 ];
 
 describe('a range query', () => {
@@ -189,11 +193,17 @@ describe('a range query', () => {
     const plan = rangePlan('up', { start: '1767225600.123', end: '1767229200.5', step: '15' });
     expect(plan).toMatchObject({ grid: { step: 15 * s, phase: 123 }, span: { first: 117_815_040, last: 117_815_280 } });
     const others = [
-      { start: '2026-01-01T00:00:00.123Z', end: '2026-01-01T02:00:00.5+01:00', step: '15s' },
       { start: '1.767225600123e9', end: '1767229200.500', step: '15000ms' },
       { start: '1767225600.1230', end: '1767229200.5', step: '15.0' },
     ];
     for (const sent of others) expect(rangePlan('up', sent)).toEqual(plan);
+    const dates = { start: '2026-01-01T00:00:00.000Z', end: '2026-01-01T02:00:00+01:00', step: '15s' };
+    expect(rangePlan('up', dates)).toEqual(rangePlan('up', { start: '1767225600', end: '1767229200', step: '15' }));
+  });
+
+  it('with a date that has parts of a second is not kept', () => {
+    expect(rangePlan('up', { start: '2026-01-01T00:00:00.123Z', end: '2026-01-01T01:00:00Z', step: '15' })).toBe(null);
+    expect(rangePlan('up', { start: '2026-01-01T00:00:00Z', end: '2026-01-01T01:00:00.0100+00:00', step: '15' })).toBe(null);
   });
 
   it('has another key for another policy, query, step, phase and lookback, and no other', () => {

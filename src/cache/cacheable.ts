@@ -65,6 +65,7 @@ export interface Keeping {
 
 /** Answers that tell of the moment, and are kept for a short time as they are. */
 const NAMES: ReadonlySet<string> = new Set(['series', 'labels', 'label_values', 'metadata']);
+const TIMES = ['time', 'start', 'end'] as const;
 /** Before all time. */
 const NEVER = Number.NEGATIVE_INFINITY;
 /** Fixed parameters of a server that change what is asked: then the question is another one than was looked at here. */
@@ -81,6 +82,7 @@ export function planOf(asked: Asked, { policy, cache, fixedParams }: Keeping, no
   if (!isRange && (asked.endpoint !== 'query' || !cache.instant)) return null;
   const { single, expr } = asked;
   if (expr === null || isGiven(single, 'limit') || isGiven(single, 'stats')) return null;
+  if (TIMES.some((name) => isSplitDate(single.get(name)))) return null;
   if (fixedParams.size > 0 && DECISIVE.some((name) => fixedParams.has(name))) return null;
   return isRange ? planRange(asked, expr, policy, cache, now) : planInstant(asked, expr, policy, cache, now);
 }
@@ -134,6 +136,11 @@ function whole(value: number | undefined): number | null {
   if (value === undefined) return null;
   const rounded = Math.round(value);
   return Number.isSafeInteger(rounded) && (value === rounded || value === (rounded / 1000) * 1000) ? rounded : null;
+}
+
+/** A date with parts of a second, which VictoriaMetrics (seen in 1.79) takes for another moment than the same in seconds. */
+function isSplitDate(text: string | undefined): boolean {
+  return text?.includes(':') === true && /\.0*[1-9]/.test(text);
 }
 
 /**

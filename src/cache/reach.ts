@@ -2,7 +2,7 @@
  * What of time a query's points hang on. A point may be kept only where it hangs on nothing but its own time, what the query says
  * and samples up to a known moment; whatever is not known to be so is not kept.
  */
-import type { Expr } from '../promql/ast.ts';
+import type { Call, Expr } from '../promql/ast.ts';
 import { check } from '../promql/check.ts';
 import { PromqlError } from '../promql/error.ts';
 import { type RequestTimes, type Timing, timing } from '../promql/timing.ts';
@@ -36,7 +36,7 @@ export function reachOf(expr: Expr, times: RequestTimes, lookback: number | unde
 }
 
 function reachIn(expr: Expr, read: Timing, lookback: number | undefined): Reach | null {
-  if (read.usesStart || read.usesEnd || read.usesRange || read.atInParameter || read.limitk || read.info) return null;
+  if (read.usesStart || read.usesEnd || read.usesRange || read.limitk || read.info) return null;
   if (!isPromql(expr) || !isSteady(expr, lookback !== undefined)) return null;
   let latest = Math.max(Number.NEGATIVE_INFINITY, ...read.moments);
   for (const { anchor, to } of read.windows) if (typeof anchor === 'number') latest = Math.max(latest, anchor + to);
@@ -60,10 +60,13 @@ function isPromql(expr: Expr): boolean {
 
 /**
  * Whether there is nothing in the query that looks at all points of a range together:
- * - an aggregation's parameter that may change: some versions of Prometheus take its first value for all points;
+ * - an aggregation's parameter that may change: some versions of Prometheus take its first value for all points, and overlook `@`
+ *   in it;
  * - metrics of several names where the name goes: Prometheus refuses the whole range where two of them become the same
  *   series, even if never at one point (`ContainsSameLabelset` of a matrix, for functions of ranges and for signs; seen in 2.42);
- * - `smoothed`, if the server's lookback is not known: it reads as far ahead.
+ * - `smoothed`, if the server's lookback is not known: it reads as far ahead;
+ * - a range at a fixed moment (`[5m] @ 0`) beside an argument that may change, and in `predict_linear`: the first points of the
+ *   request are computed, and stand for those behind them or are all there is (seen in Prometheus 2.42 and VictoriaMetrics 1.79).
  */
 function isSteady(expr: Expr, lookbackKnown: boolean): boolean {
   let steady = true;
@@ -71,6 +74,7 @@ function isSteady(expr: Expr, lookbackKnown: boolean): boolean {
     if (node.kind === 'Aggregate' && node.param !== null && !isConstant(node.param)) steady = false;
     if (hasSeveralNames(node) && around.some(({ kind }) => losesNames.has(kind))) steady = false;
     if (node.kind === 'VectorSelector' && node.extension === 'smoothed' && !lookbackKnown) steady = false;
+    if (node.kind === 'Call' && isStuck(node)) steady = false;
   });
   return steady;
 }
@@ -81,6 +85,16 @@ function hasSeveralNames(node: Expr): boolean {
   if (node.kind === 'Binary') return node.op === 'or';
   if (node.kind !== 'VectorSelector' || node.name !== '') return false;
   return !node.matchers.some(({ label, op }) => label === '__name__' && op === '=');
+}
+
+function isStuck({ name, args }: Call): boolean {
+  if (!args.some(isFixedRange)) return false;
+  return name === 'predict_linear' || args.some((arg) => !isFixedRange(arg) && !isConstant(arg));
+}
+
+function isFixedRange(expr: Expr): boolean {
+  if (expr.kind === 'Paren') return isFixedRange(expr.expr);
+  return (expr.kind === 'MatrixSelector' && expr.selector.at !== null) || (expr.kind === 'Subquery' && expr.at !== null);
 }
 
 const literals: ReadonlySet<Expr['kind']> = new Set(['NumberLiteral', 'StringLiteral', 'Paren', 'Unary', 'Binary']);
@@ -96,12 +110,23 @@ function isConstant(expr: Expr): boolean {
 /**
  * Seen in 1.79: `scalar` gives nothing if there are several series anywhere in the range, `or` gives all points the labels of
  * the left series if that is anywhere in it, and series that get the same labels are refused even if never at one point.
+ * A series without any number in the range drops out before `sgn` makes numbers of it, and `absent_over_time` is empty if nothing
+ * is there. What is computed over a subquery begins where the range does: counters are summed up from there on.
  */
 function isRangedOnVictoriaMetrics(expr: Expr): boolean {
   let ranged = false;
-  walk(expr, (node) => {
-    if (node.kind === 'Call' && ['scalar', 'label_replace', 'label_join'].includes(node.name)) ranged = true;
-    if (node.kind === 'Binary' && node.op === 'or') ranged = true;
+  walk(expr, (node, around) => {
+    if (node.kind === 'Call' && RANGED_ON_VICTORIAMETRICS.has(node.name)) ranged = true;
+    if (node.kind === 'Subquery' || (node.kind === 'Binary' && node.op === 'or')) ranged = true;
+    if (hasSeveralNames(node) && around.some(({ kind }) => kind === 'Call' || kind === 'Binary')) ranged = true;
   });
   return ranged;
 }
+
+const RANGED_ON_VICTORIAMETRICS: ReadonlySet<string> = new Set([
+  'absent_over_time',
+  'label_join',
+  'label_replace',
+  'scalar',
+  'sgn',
+]);
