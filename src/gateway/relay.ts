@@ -8,6 +8,8 @@ import type { PromgateError } from '../errors.ts';
 import type { Head } from '../upstream/head.ts';
 import { type Encoding, encoding, isWorthwhile } from './compress.ts';
 
+/** Milliseconds that a client may take nothing while more is there for it. What it has not read is held, or held up, for it. */
+const UNREAD = 60_000;
 /** Bytes of an answer for which copying it once more is cheaper than a second piece of memory. */
 const SMALL = 8192;
 
@@ -44,8 +46,16 @@ export function relayTo(response: ServerResponse, gzip: boolean, events: RelayEv
       return true;
     }
     const flowing = response.write(chunk);
-    if (!flowing) response.once('drain', encoder === null ? events.resume : encoder.resume);
+    if (!flowing) {
+      response.setTimeout(UNREAD);
+      response.once('drain', drained);
+    }
     return flowing;
+  }
+
+  function drained(): void {
+    response.setTimeout(0);
+    (encoder ?? events).resume();
   }
 
   function end(): void {
