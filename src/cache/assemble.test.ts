@@ -68,13 +68,19 @@ describe('an answer from pieces', () => {
     expect(textOf(parts)).toBe('<{"metric":{"a":"0000000"},"values":[[0,"0"],[1,"1"]]}>');
   });
 
-  it('comes in chunks of at most 256 KiB, one where it is not longer', () => {
-    const matrix = dense(40, 2000);
+  it('comes in chunks of 256 KiB', () => {
+    const matrix = dense(40, 3000);
     const piece = pieceOf(matrix, go);
     const chunks = [...assemble([{ piece, span: piece, cached: false }])];
     expect(chunks.length).toBe(Math.ceil(Buffer.byteLength(answerText(matrix, go)) / (256 * 1024)));
     expect(Math.max(...chunks.map(({ length }) => length))).toBe(256 * 1024);
-    const span = { first: 0, last: 99 };
+    expect(Buffer.concat(chunks).toString()).toBe(answerText(matrix, go));
+  });
+
+  it('comes in one chunk where it is short', () => {
+    const matrix = dense(40, 1000);
+    const piece = pieceOf(matrix, go);
+    const span = { first: 10, last: 899 };
     expect([...assemble([{ piece, span, cached: false }])]).toEqual([Buffer.from(answerText(matrix, go, span))]);
   });
 

@@ -25,9 +25,9 @@ const endOfSeries = Buffer.from('}');
 const around = nextMetric.length + floats.length + histograms.length + 2 * endOfList.length + endOfSeries.length;
 
 /**
- * The answer in one chunk where it is small, else in chunks of 256 KiB, each made when it is asked for. A chunk can be empty: many series without samples
- * were looked through, and others may go first. The parts are in order, disjoint, and together all points of the answer.
- * Returns how many points of how many series (their product, summed) came from parts that were cached.
+ * The answer in one chunk where it is small, else in chunks of at most 256 KiB, each made when it is asked for. One can be empty:
+ * many series without samples were looked through, and others may go first. The parts are in order, disjoint, and together all
+ * points of the answer. Returns how many points of how many series (their product, summed) came from parts that were cached.
  */
 export function* assemble(parts: readonly Part[]): Generator<Buffer, { savedPoints: number }> {
   const [first] = parts;

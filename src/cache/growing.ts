@@ -1,24 +1,31 @@
 /** Memory that is written from front to back, and that doubles when it is full. */
+import { copyBytes } from './copy-bytes.ts';
+
+const fewNumbers = 256;
 
 export class GrowingBytes {
   #buffer: Buffer = Buffer.allocUnsafe(0);
   length = 0;
 
-  /** Written up to `length`. The next `append` may put other memory in its place. */
+  /** Written up to `length`. The next `append` or `reserve` may put other memory in its place. */
   get buffer(): Buffer {
     return this.#buffer;
   }
 
+  /** Makes room for `count` more. */
+  reserve(count: number): void {
+    const length = this.length + count;
+    if (length <= this.#buffer.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#buffer.length));
+    this.#buffer.copy(larger, 0, 0, this.length);
+    this.#buffer = larger;
+  }
+
   /** Writes `source[start, end)` behind what is there. */
   append(source: Buffer, start: number, end: number): void {
-    const length = this.length + end - start;
-    if (length > this.#buffer.length) {
-      const larger = Buffer.allocUnsafe(Math.max(length, source.length, 2 * this.#buffer.length));
-      this.#buffer.copy(larger, 0, 0, this.length);
-      this.#buffer = larger;
-    }
-    source.copy(this.#buffer, this.length, start, end);
-    this.length = length;
+    this.reserve(end - start);
+    copyBytes(source, start, end, this.#buffer, this.length);
+    this.length += end - start;
   }
 
   /** Forgets what was written, and its memory. */
@@ -42,7 +49,7 @@ export class GrowingNumbers {
   reserve(count: number): void {
     const length = this.length + count;
     if (length <= this.#values.length) return;
-    const larger = new Uint32Array(Math.max(length, 2 * this.#values.length));
+    const larger = new Uint32Array(Math.max(length, 2 * this.#values.length, fewNumbers));
     larger.set(this.#values.subarray(0, this.length));
     this.#values = larger;
   }

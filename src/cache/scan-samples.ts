@@ -54,24 +54,23 @@ export function scanFloats(
   limit: number,
 ): number {
   const shift = offset - at;
-  // The shortest sample has nine bytes with its comma.
-  index.reserve((end - at) >> 3);
+  index.reserve(room(at, end, times, samples));
   let { values, length } = index;
   let point = samples.last;
+  // No time is negative: the first sample is never the expected one.
   let expected = point < 0 ? -1 : times.at(point + 1);
   let sample = at;
-  for (;;) {
-    if (window[sample] !== OPEN) break;
+  let behind: number | undefined = COMMA;
+  while (behind === COMMA && window[sample] === OPEN) {
     let i = times.skip(window, sample + 1);
     if (i < 0 || window[i] !== COMMA || window[i + 1] !== QUOTE) break;
     i += 2;
     const value = i;
     while (inNumber[window[i] ?? 0] === 1) i += 1;
     if (i === value || window[i] !== QUOTE || window[i + 1] !== CLOSE) break;
-    const behind = window[i + 2];
+    behind = window[i + 2];
     if (behind !== COMMA && behind !== CLOSE) break;
     if (times.read === expected) {
-      // The point after the last one, as nearly always.
       values[length] = sample + shift;
       length += 1;
       point += 1;
@@ -80,16 +79,22 @@ export function scanFloats(
       samples.last = point;
       point = times.point();
       if (!enterSample(samples, point, sample + shift, index, limit)) return -1;
-      index.reserve((end - sample) >> 3);
+      index.reserve(room(sample, end, times, samples));
       ({ values, length } = index);
+      expected = times.read;
     }
-    expected = times.at(point + 1);
+    expected += times.step;
     sample = i + 3;
-    if (behind === CLOSE) break;
   }
   index.length = length;
   samples.last = point;
   if (point >= times.points) return -1;
   const over = sample > at && window[sample - 1] === CLOSE;
   return over || end - sample < longest ? sample : -1;
+}
+
+/** Entries for all samples that can follow without a gap. What comes behind the last point is not entered, and refused in the end. */
+function room(at: number, end: number, times: Times, samples: Samples): number {
+  // The shortest sample has nine bytes with its comma.
+  return Math.min((end - at) >> 3, times.points - samples.last);
 }

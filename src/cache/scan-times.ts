@@ -12,13 +12,14 @@ export class Times {
   /** Milliseconds, of the timestamp that was read last. */
   read = 0;
   readonly #start: number;
-  readonly #step: number;
+  /** Milliseconds from one point to the next. */
+  readonly step: number;
   /** How many points there are. */
   readonly points: number;
 
   constructor(grid: Grid, span: Span) {
     this.#start = grid.phase + span.first * grid.step;
-    this.#step = grid.step;
+    this.step = grid.step;
     this.points = span.last - span.first + 1;
   }
 
@@ -66,12 +67,12 @@ export class Times {
 
   /** Milliseconds of a point. */
   at(point: number): number {
-    return this.#start + point * this.#step;
+    return this.#start + point * this.step;
   }
 
   /** The point of the timestamp that was read last, from 0; -1 where it is none of those that were asked for. */
   point(): number {
-    const point = Math.floor((this.read - this.#start) / this.#step);
+    const point = Math.floor((this.read - this.#start) / this.step);
     return point >= 0 && point < this.points && this.at(point) === this.read ? point : -1;
   }
 }

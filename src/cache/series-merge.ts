@@ -31,8 +31,13 @@ export class SampleRun {
   /** Goes to a row of the piece; whether there are samples. */
   goTo(row: number): boolean {
     const { series, index, first: pieceFirst } = this.#piece;
-    const first = series[row + this.#column] ?? 0;
     const count = series[row + this.#column + 1] ?? 0;
+    if (count === 0) {
+      this.from = 0;
+      this.to = 0;
+      return false;
+    }
+    const first = series[row + this.#column] ?? 0;
     const entry = series[row + this.#column + 2] ?? 0;
     let from = entry + Math.max(0, this.#first - first);
     let to = entry + Math.min(count, this.#end - first);
@@ -120,14 +125,14 @@ export class SeriesMerge {
   /** Goes to the next series. `not yet`: there are many without samples before it; the caller may let others go first. */
   next(): 'found' | 'not yet' | 'over' {
     const { members } = this;
-    for (const member of members) member.leave();
-    members.length = 0;
+    // One by one: a length of 0 would give up the array's memory, each time.
+    while (members.length > 0) members.pop()?.leave();
     for (const cursor of this.#cursors) if (!cursor.settle()) return 'not yet';
     for (const cursor of this.#cursors) {
       if (cursor.isOver) continue;
       const [least] = members;
       const order = least === undefined ? 0 : compareSeries(cursor, least);
-      if (order < 0) members.length = 0;
+      if (order < 0) while (members.length > 0) members.pop();
       if (order <= 0) members.push(cursor);
     }
     return members.length > 0 ? 'found' : 'over';
