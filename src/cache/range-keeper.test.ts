@@ -93,7 +93,8 @@ function structuredCopy(pieces: readonly Piece[]): Piece[] {
     last,
     fetchedAt,
     envelope: { ...envelope },
-    bytes: Buffer.from(bytes),
+    // Not of Node's pool, which would count whole.
+    bytes: Buffer.from(new Uint8Array(bytes).buffer),
     series: Uint32Array.from(series),
     index: Uint32Array.from(index),
   }));
