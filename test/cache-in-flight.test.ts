@@ -1,7 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Call, type CrowdRig, startCrowdRig } from './support/crowd-rig.ts';
-import { holdAnswers } from './support/hold.ts';
-import { type Asked, askedOf, honest, madeUpText } from './support/made-up.ts';
+import { holdAnswers, holdMidBody } from './support/hold.ts';
+import { type Asked, askedOf, honest, madeUpSeries, madeUpText } from './support/made-up.ts';
 import type { RawResult } from './support/raw.ts';
 import { textOf } from './support/raw-client.ts';
 import { answers, resetsBeforeHeaders } from './support/strict-upstream.ts';
@@ -117,6 +118,41 @@ it('windows that overlap, asked for at once, are all right, and together they ar
   const answer = await rig.ask(range(query, [0, 240]));
   expectTruth([answer], query, [0, 240]);
   expect(cacheOf(answer)).toBe('hit');
+});
+
+it('what lies close around a small part that is there is asked for as a whole, once', async () => {
+  const query = newQuery();
+  await rig.ask(range(query, [100, 110]));
+  const { answers: all, asked } = await rig.atOnce(Array<Call>(20).fill([range(query, [95, 115])]), honest());
+  expect(asked.map(pointsOf)).toEqual([[95, 115]]);
+  expectTruth(all, query, [95, 115]);
+});
+
+it('what was asked while it was recent is not kept because somebody joins when it is not any more', async () => {
+  const recentWindow = 3_000;
+  const other = await startCrowdRig({ cache: { recentWindow } });
+  const last = Math.floor(Date.now() / 1000);
+  const path = (start: number) => `/api/v1/query_range?query=up&start=${start}&end=${last}&step=1`;
+  await other.ask(`/api/v1/query_range?query=up&start=${last - 60}&end=${last - 11}&step=1`);
+  // The server has made its answer; it takes its time to come.
+  const params = new URLSearchParams({ query: 'up', start: `${last - 10}`, end: `${last}`, step: '1' });
+  const hold = holdMidBody(madeUpText({ path: '/api/v1/query_range', params }), 10);
+  const before = other.upstream.requests.length;
+  other.upstream.play(hold.script);
+  const first = await other.open(path(last - 10));
+  await other.upstream.request(before);
+  while (Date.now() < last * 1000 + recentWindow + 500) await delay(50);
+  const second = await other.open(path(last - 60));
+  await other.settled();
+  hold.open();
+  for (const client of [first, second]) expect((await client.answer()).complete).toBe(true);
+  expect(other.upstream.requests.length).toBe(before + 1);
+  // What was recent is another one by now.
+  other.upstream.play(honest({ edition: () => 1 }));
+  const answer = textOf(await other.ask(path(last - 60)));
+  const { values } = madeUpSeries(new URLSearchParams({ query: 'up', start: `${last}`, end: `${last}`, step: '1' }), 1)[0] ?? {};
+  expect(answer).toContain(`${values?.[0]}]`);
+  await other.close();
 });
 
 describe('what goes wrong', () => {

@@ -1,6 +1,6 @@
 /** Range queries: what is kept of them is answered from memory, and the server is asked for the rest. */
 import { internalError } from '../errors.ts';
-import type { Asking, Receiver } from '../upstream/ask.ts';
+import type { Asking } from '../upstream/ask.ts';
 import type { Head } from '../upstream/head.ts';
 import { answerTooLarge } from '../upstream/trouble.ts';
 import { type AnswerReceiver, type CacheResult, received } from './answer.ts';
@@ -20,7 +20,7 @@ export interface RangeParts {
   /** For answers that are being looked at. */
   readonly budget: Budget;
   /** Asks for another stretch of what the question asks, together with others who ask the same. */
-  readonly askPart: (question: Question, parameters: string, receiver: Receiver) => Asking;
+  readonly askPart: (question: Question, parameters: string, receiver: AnswerReceiver) => Asking;
   /** Points of answers that the server was not asked for. */
   readonly saved: (points: number) => void;
 }
@@ -218,13 +218,15 @@ class GapFetch implements Asking {
     this.#answer?.resume();
   }
 
-  #gap(span: Span, own: () => Asking | null): Receiver {
+  #gap(span: Span, own: () => Asking | null): AnswerReceiver {
     const reading = new Reading(this.#plan, span, this.#parts);
     this.#readings.push(reading);
     let passing = false;
+    let joined = false;
     return {
-      head: (head) => {
+      head: (head, from) => {
         if (this.#over) return;
+        joined = from === 'coalesced';
         if (head.status !== 200) {
           passing = true;
           this.#over = true;
@@ -243,7 +245,11 @@ class GapFetch implements Asking {
         if (this.#over) return;
         const piece = reading.finish();
         if (piece === null) this.#askWhole();
-        else this.#got(piece, reading.told);
+        else {
+          // Who joins does not know how recent the points were when they were asked for; who asked for them keeps them.
+          if (!joined) this.#parts.keeper.keep(this.#plan, this.#question.binding, piece, reading.told);
+          this.#got(piece);
+        }
       },
       fail: (error) => {
         if (passing) this.#receiver.fail(error);
@@ -255,8 +261,7 @@ class GapFetch implements Asking {
     };
   }
 
-  #got(piece: Piece, told: Told): void {
-    this.#parts.keeper.keep(this.#plan, this.#question.binding, piece, told);
+  #got(piece: Piece): void {
     this.#fetched.push(piece);
     if (--this.#missing > 0) return;
     this.#over = true;
