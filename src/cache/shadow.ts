@@ -4,6 +4,7 @@
  */
 import type { Log } from '../ops/log.ts';
 import type { Receiver } from '../upstream/ask.ts';
+import { isObject, parseJson } from '../upstream/json.ts';
 import { assemble, type Part } from './assemble.ts';
 import type { RangePlan, WholePlan } from './cacheable.ts';
 import { isClean, isKeepable, serverTime } from './keep.ts';
@@ -47,19 +48,26 @@ export function createShadow({ store, keeper, rate, log, compared }: ShadowParts
   /** `look` tells whether the server says the same; `null`: its answer cannot be compared. */
   function compare(question: Question, parameters: string, look: Look, onMismatch: () => void): void {
     running++;
+    let over = false;
     const done = (same: boolean | null) => {
+      if (over) return;
+      over = true;
       running--;
       compared(same === null ? 'skipped' : same ? 'match' : 'mismatch');
       if (same !== false) return;
       log.error('a kept answer differs from what the server says now', { server: question.binding.server.name });
       onMismatch();
     };
-    question.source(parameters, false, {
-      head: look.head,
-      data: look.data,
-      end: () => done(look.end()),
-      fail: () => done(null),
-    });
+    try {
+      question.source(parameters, false, {
+        head: look.head,
+        data: look.data,
+        end: () => done(look.end()),
+        fail: () => done(null),
+      });
+    } catch {
+      done(null);
+    }
   }
 
   return {
@@ -92,7 +100,8 @@ export function createShadow({ store, keeper, rate, log, compared }: ShadowParts
       });
     },
     whole(plan, question, kept) {
-      if (!sampled()) return;
+      // What series and names there are may be others now.
+      if (plan.settledFrom === Number.NEGATIVE_INFINITY || !sampled()) return;
       let chunks: Buffer[] | null = [];
       let bytes = 0;
       let keepable = false;
@@ -108,7 +117,7 @@ export function createShadow({ store, keeper, rate, log, compared }: ShadowParts
         },
         end() {
           const body = keepable && chunks !== null ? Buffer.concat(chunks) : null;
-          return body === null || !isClean(body) ? null : body.equals(kept.body);
+          return body === null || !isClean(body) ? null : body.equals(kept.body) || dataOf(body) === dataOf(kept.body);
         },
       };
       compare(question, question.asked.parameters, look, () => store.delete(plan.key));
@@ -125,10 +134,44 @@ function agrees(fresh: NonNullable<ReturnType<Scanner['finish']>>, kept: readonl
   return kept.every(({ piece, span }) => {
     const now = assemble([{ piece: cutPiece(fresh, span), span, cached: false }]);
     const before = assemble([{ piece, span, cached: true }]);
-    for (;;) {
-      const [a, b] = [now.next(), before.next()];
-      if (a.done || b.done) return a.done === b.done;
-      if (!a.value.equals(b.value)) return false;
-    }
+    return areSame(now, before);
   });
+}
+
+/** The same bytes, however they are divided. */
+function areSame(a: Iterator<Buffer, unknown>, b: Iterator<Buffer, unknown>): boolean {
+  let left: Buffer = Buffer.alloc(0);
+  let right: Buffer = left;
+  for (;;) {
+    const [nextLeft, nextRight] = [next(a, left), next(b, right)];
+    if (nextLeft === null || nextRight === null) return nextLeft === nextRight;
+    const length = Math.min(nextLeft.length, nextRight.length);
+    if (nextLeft.compare(nextRight, 0, length, 0, length) !== 0) return false;
+    left = nextLeft.subarray(length);
+    right = nextRight.subarray(length);
+  }
+}
+
+/** What is left, or else what comes next; `null`: nothing. */
+function next(chunks: Iterator<Buffer, unknown>, left: Buffer): Buffer | null {
+  let chunk = left;
+  while (chunk.length === 0) {
+    const made = chunks.next();
+    if (made.done) return null;
+    chunk = made.value;
+  }
+  return chunk;
+}
+
+/**
+ * The result that an answer gives, its series in one order: a server may give those of one moment in any, and after that what the
+ * question cost it.
+ */
+function dataOf(body: Buffer): string | null {
+  const answer = parseJson(body);
+  if (!isObject(answer) || !isObject(answer.data)) return null;
+  const { resultType, result } = answer.data;
+  const inOrder = resultType === 'vector' || resultType === 'matrix';
+  const series = Array.isArray(result) && inOrder ? result.map((one) => JSON.stringify(one)).sort() : result;
+  return JSON.stringify([resultType, series]);
 }
