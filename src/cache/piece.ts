@@ -40,8 +40,8 @@ export interface Envelope {
 export const ROW = 8;
 
 /**
- * The samples of one kind cover the points `first + FLOAT_FIRST` to `first + FLOAT_FIRST + FLOAT_COUNT - 1` of the piece (a count
- * of 0: there are none). `index[FLOAT_INDEX + i]` is where the sample of the i-th of these points begins in `bytes`, and the
+ * The samples of one kind cover the points `first + FLOAT_FIRST` to `first + FLOAT_FIRST + FLOAT_COUNT - 1` of the piece, and these
+ * two have a sample; a count of 0: there are none. `index[FLOAT_INDEX + i]` is where the sample of the i-th of these points begins in `bytes`, and the
  * entry behind it is where it ends: the same for a point without a sample. There is one entry more than there are points.
  */
 export const Column = {

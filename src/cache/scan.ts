@@ -5,6 +5,7 @@
  */
 
 import { isObject } from '../upstream/json.ts';
+import { copyBytes } from './copy-bytes.ts';
 import { GrowingBytes, GrowingNumbers } from './growing.ts';
 import { skipValue } from './json-text.ts';
 import { areLabels, compareLabels } from './labels.ts';
@@ -94,6 +95,9 @@ class Scan implements Scanner {
   readonly #bytes = new GrowingBytes();
   readonly #series = new GrowingNumbers();
   readonly #index = new GrowingNumbers();
+  /** Of the last series. */
+  #labels: Buffer = Buffer.allocUnsafe(0);
+  #labelsLength = 0;
   /** Of the list that is being read, and where its entries in the index begin. */
   readonly #samples: Samples = { first: -1, last: -1 };
   #listIndex = 0;
@@ -108,7 +112,7 @@ class Scan implements Scanner {
 
   push(chunk: Buffer): boolean {
     if (this.#gaveUp) return false;
-    this.#bytes.reserve(chunk.length);
+    this.#bytes.expect(chunk.length);
     for (let at = 0; at < chunk.length && !this.#gaveUp; at += slice) {
       this.#load(chunk, at, Math.min(at + slice, chunk.length));
       while (this.#step());
@@ -122,7 +126,7 @@ class Scan implements Scanner {
     const memory = pieceMemory(this.#series.length, this.#index.length, this.#bytes.length);
     memory.series.set(this.#series.values.subarray(0, this.#series.length));
     memory.index.set(this.#index.values.subarray(0, this.#index.length));
-    this.#bytes.buffer.copy(memory.bytes, 0, 0, this.#bytes.length);
+    this.#bytes.copyTo(memory.bytes);
     const envelope = { opening: this.#opening, closing: this.#closing, contentType: this.#contentType };
     return { first: this.#span.first, last: this.#span.last, fetchedAt, envelope, ...memory };
   }
@@ -198,28 +202,30 @@ class Scan implements Scanner {
     if (this.#at < this.#end && this.#window[this.#at] !== OPEN_OBJECT) return this.#giveUp();
     const behind = this.#bracket.find(this.#window, this.#at, this.#end);
     if (behind < 0) return false;
-    if (!areLabels(this.#window, this.#at, behind)) return this.#giveUp();
-    const start = this.#bytes.length;
-    this.#bytes.append(this.#window, this.#at, behind);
-    this.#at = behind;
+    if (!areLabels(this.#window, this.#at, behind) || !this.#followsLast(this.#at, behind)) return this.#giveUp();
     const row = this.#series.length;
-    if (row > 0 && !this.#followsPrevious(row - ROW, start)) return this.#giveUp();
     this.#series.reserve(ROW);
     this.#series.length += ROW;
-    this.#series.values[row + Column.LABELS_START] = start;
+    this.#series.values[row + Column.LABELS_START] = this.#bytes.length;
+    this.#bytes.append(this.#window, this.#at, behind);
     this.#series.values[row + Column.LABELS_END] = this.#bytes.length;
+    this.#at = behind;
     this.#beginList();
     this.#next = 'first list';
     return true;
   }
 
-  /** Pieces are merged by the order of their series. Where a server has another one, or names one twice, that would not be right. */
-  #followsPrevious(row: number, start: number): boolean {
-    const { buffer, length } = this.#bytes;
-    const { values } = this.#series;
-    const previousStart = values[row + Column.LABELS_START] ?? 0;
-    const previousEnd = values[row + Column.LABELS_END] ?? 0;
-    return compareLabels(buffer, previousStart, previousEnd, buffer, start, length) < 0;
+  /**
+   * Whether the labels at `window[start, end)` come behind those of the series before. Pieces are merged by that order: where a
+   * server has another one, or names a series twice, it would not come out right.
+   */
+  #followsLast(start: number, end: number): boolean {
+    const isFirst = this.#labelsLength === 0;
+    if (!isFirst && compareLabels(this.#labels, 0, this.#labelsLength, this.#window, start, end) >= 0) return false;
+    this.#labelsLength = end - start;
+    if (this.#labels.length < this.#labelsLength) this.#labels = Buffer.allocUnsafe(2 * this.#labelsLength);
+    copyBytes(this.#window, start, end, this.#labels, 0);
+    return true;
   }
 
   #beginList(): void {
@@ -258,7 +264,7 @@ class Scan implements Scanner {
 
   /** Behind a list: the last sample gets a comma where the list's bracket was, and the row knows of the list. */
   #endList(column: typeof Column.FLOAT_FIRST | typeof Column.HISTOGRAM_FIRST): true {
-    this.#bytes.buffer[this.#bytes.length - 1] = COMMA;
+    this.#bytes.replaceLast(COMMA);
     this.#index.reserve(1);
     this.#index.values[this.#index.length] = this.#bytes.length;
     this.#index.length += 1;
