@@ -90,7 +90,7 @@ describe('the memory', () => {
           expect(store.entries).toBe(model.size);
         }
       }),
-      { seed: 1, numRuns: 50 },
+      { seed: 1, numRuns: 20 },
     );
   });
 
