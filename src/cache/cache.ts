@@ -11,6 +11,7 @@ import type { Binding } from '../upstream/binding.ts';
 import { type AnswerReceiver, received } from './answer.ts';
 import { createBudget } from './budget.ts';
 import { planOf } from './cacheable.ts';
+import { createHeld } from './held.ts';
 import { policyOf } from './policy.ts';
 import { answerFrom, fetchRange, type RangeParts } from './range.ts';
 import { createRangeKeeper } from './range-keeper.ts';
@@ -46,7 +47,10 @@ export interface CacheParts {
 /** Of which it is known when they are gone; what is kept under others leaves with age. */
 const MOST_POLICIES = 2_000;
 
-/** Bytes for answers that are looked at on their way: half of the memory, or at least this. */
+/**
+ * Bytes for answers that are looked at on their way, and as many for what slow readers hold of those that are made here: half of the
+ * memory, or at least this.
+ */
 const LEAST_BUDGET = 16 * 1024 * 1024;
 
 export function createCache(parts: CacheParts): Cache {
@@ -61,7 +65,8 @@ export function createCache(parts: CacheParts): Cache {
     sharing.join(flightOf(question, parameters, false), receiver, (all) =>
       question.source(parameters, false, received(all, 'miss')),
     );
-  const rangeParts = { keeper, budget, askPart, saved: parts.saved };
+  const held = createHeld(Math.max(LEAST_BUDGET, parts.memory / 2));
+  const rangeParts = { keeper, budget, askPart, held, saved: parts.saved };
 
   function ask(question: Question, gzip: boolean, receiver: AnswerReceiver): Asking {
     const { asked, binding, source } = question;
@@ -76,7 +81,7 @@ export function createCache(parts: CacheParts): Cache {
       const kept = lookWhole(store, plan);
       if (kept === null) return sharing.join(flight, receiver, (all) => fetchWhole(plan, question, all, store, budget));
       shadow.whole(plan, question, kept);
-      return answerWhole(kept, receiver);
+      return answerWhole(kept, question, receiver, held);
     }
     const found = keeper.look(plan, rules);
     if (found.gaps.length > 0) {
@@ -84,7 +89,7 @@ export function createCache(parts: CacheParts): Cache {
       return sharing.join(flight, receiver, (all) => fetchRange(plan, question, found, all, rangeParts));
     }
     shadow.range(plan, question, found.parts);
-    return answerFrom(found.parts, question, 'hit', receiver, parts.saved);
+    return answerFrom(found.parts, question, 'hit', receiver, rangeParts);
   }
 
   let generation = -1;

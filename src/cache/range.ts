@@ -9,10 +9,12 @@ import type { Budget } from './budget.ts';
 import type { RangePlan } from './cacheable.ts';
 import { emit } from './emit.ts';
 import { type Coverage, overlay, questionsFor } from './extents.ts';
+import { type Held, whileHeld } from './held.ts';
 import { isKeepable, serverTime } from './keep.ts';
 import type { Piece, Span } from './piece.ts';
 import type { RangeKeeper, Told } from './range-keeper.ts';
 import { createScanner, type Scanner } from './scan.ts';
+import { pieceSize } from './slice.ts';
 import type { Question } from './source.ts';
 
 export interface RangeParts {
@@ -21,19 +23,25 @@ export interface RangeParts {
   readonly budget: Budget;
   /** Asks for another stretch of what the question asks, together with others who ask the same. */
   readonly askPart: (question: Question, parameters: string, receiver: AnswerReceiver) => Asking;
+  /** What answers under way are made of. */
+  readonly held: Held;
   /** Points of answers that the server was not asked for. */
   readonly saved: (points: number) => void;
 }
 
-/** Answers from parts that are all there is of the span. */
+/**
+ * Answers from parts that are all there is of the span. Where too much is held for slow readers already, the server is asked: its
+ * answer comes at the reader's pace, and nothing is held for it.
+ */
 export function answerFrom(
   parts: readonly Part[],
   question: Question,
   from: CacheResult,
   receiver: AnswerReceiver,
-  saved: (points: number) => void,
+  { held, saved }: Pick<RangeParts, 'held' | 'saved'>,
 ): Asking {
   const { server, limits } = question.binding;
+  const pieces = new Map(parts.map(({ piece }) => [piece, pieceSize(piece)]));
   const emitted = {
     chunks: assemble(parts),
     contentType: parts[0]?.piece.envelope.contentType ?? 'application/json',
@@ -42,7 +50,10 @@ export function answerFrom(
     tooLarge: () => answerTooLarge(server, limits.maxResponse),
     onEnd: saved,
   };
-  return emit(emitted, receiver);
+  return (
+    whileHeld(held, pieces, receiver, (own) => emit(emitted, own)) ??
+    question.source(question.asked.parameters, false, received(receiver, 'bypass'))
+  );
 }
 
 /** Asks the server for what is not there. Looks into the shared memory before where that can spare a question. */
@@ -62,7 +73,7 @@ export function fetchRange(
       if (left) return;
       current =
         more.gaps.length === 0
-          ? answerFrom(more.parts, question, 'hit', receiver, parts.saved)
+          ? answerFrom(more.parts, question, 'hit', receiver, parts)
           : fetchGaps(plan, question, more, receiver, parts);
     })
     .catch((error: unknown) => receiver.fail(internalError(error)));
@@ -266,7 +277,7 @@ class GapFetch implements Asking {
     if (--this.#missing > 0) return;
     this.#over = true;
     const all = overlay(this.#found, this.#fetched);
-    this.#answer = answerFrom(all, this.#question, 'partial', this.#receiver, this.#parts.saved);
+    this.#answer = answerFrom(all, this.#question, 'partial', this.#receiver, this.#parts);
   }
 
   #askWhole(): void {

@@ -5,7 +5,8 @@ import { PromgateError } from '../errors.ts';
 import type { Head } from '../upstream/head.ts';
 import { headOf } from './answer.ts';
 import type { WholePlan } from './cacheable.ts';
-import { createStore } from './store.ts';
+import { createHeld } from './held.ts';
+import { createStore, type WholeAnswer } from './store.ts';
 import { answerWhole, fetchWhole, lookWhole } from './whole.ts';
 
 const MiB = 1024 * 1024;
@@ -21,6 +22,17 @@ const plan: WholePlan = { kind: 'whole', key: 'key', maxAge: 10_000, settledFrom
 const good = headOf('application/json; charset=utf-8', null);
 const failure = new PromgateError('unavailable', 'gone');
 const answer = '{"status":"success","data":["a","b"]}';
+
+function wholeOf(body: Buffer): WholeAnswer {
+  return { kind: 'whole', body, contentType: 'application/json', fetchedAt: 0 };
+}
+
+/** A client that takes nothing more after what comes first. */
+function pausing(): Recorder {
+  const client = new Recorder();
+  client.data = () => false;
+  return client;
+}
 
 function bench({ memory = 64 * MiB, budget = MiB, of = plan } = {}) {
   const store = createStore(memory);
@@ -55,9 +67,22 @@ describe('an answer', () => {
 
   it('that is kept is given at once', () => {
     const client = new Recorder();
-    answerWhole({ kind: 'whole', body: Buffer.from(answer), contentType: 'application/json', fetchedAt: 0 }, client);
+    const { question } = questionOf(bindingOf());
+    answerWhole(wholeOf(Buffer.from(answer)), question, client, createHeld(0));
     expect(client.heads).toEqual([[headOf('application/json', answer.length), 'hit']]);
     expect([client.text, client.over]).toEqual([answer, 'end']);
+  });
+
+  it('of some length is asked of the server where too much is held for others who read slowly', () => {
+    const body = Buffer.alloc(3 * MiB, 'x');
+    const held = createHeld(4 * MiB);
+    const { question, asked } = questionOf(bindingOf());
+    const slow = answerWhole(wholeOf(body), question, pausing(), held);
+    expect([held.bytes, asked.length]).toEqual([body.length, 0]);
+    answerWhole(wholeOf(Buffer.from(body)), question, new Recorder(), held);
+    expect([held.bytes, asked.length]).toEqual([body.length, 1]);
+    slow.abort();
+    expect(held.bytes).toBe(0);
   });
 
   it('is kept for its time, from when it was asked', () => {

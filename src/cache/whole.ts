@@ -1,8 +1,11 @@
 /** Answers that are kept as they are: instant queries in the past, and for a short time what series and names there are. */
 import type { Asking } from '../upstream/ask.ts';
-import { type AnswerReceiver, headOf } from './answer.ts';
+import { answerTooLarge } from '../upstream/trouble.ts';
+import { type AnswerReceiver, headOf, received } from './answer.ts';
 import type { Budget } from './budget.ts';
 import type { WholePlan } from './cacheable.ts';
+import { type Emitted, emit } from './emit.ts';
+import { type Held, whileHeld } from './held.ts';
 import { isClean, isKeepable, serverTime } from './keep.ts';
 import type { Question } from './source.ts';
 import type { Store, WholeAnswer } from './store.ts';
@@ -16,12 +19,36 @@ export function lookWhole(store: Store, { key, maxAge }: WholePlan): WholeAnswer
   return entry?.kind === 'whole' && Date.now() - entry.fetchedAt < maxAge ? entry : null;
 }
 
-/** Answers from what is there, at once. */
-export function answerWhole({ body, contentType }: WholeAnswer, receiver: AnswerReceiver): Asking {
-  receiver.head(headOf(contentType, body.length), 'hit');
-  receiver.data(body);
-  receiver.end();
-  return ANSWERED;
+/** Bytes that are handed over at once. A longer answer comes at the reader's pace. */
+const AT_ONCE = 256 * 1024;
+
+/** Answers from what is there, or from the server where too much is held for slow readers already. */
+export function answerWhole(kept: WholeAnswer, question: Question, receiver: AnswerReceiver, held: Held): Asking {
+  const { body, contentType } = kept;
+  if (body.length <= AT_ONCE) {
+    receiver.head(headOf(contentType, body.length), 'hit');
+    receiver.data(body);
+    receiver.end();
+    return ANSWERED;
+  }
+  const { server, limits } = question.binding;
+  const emitted: Emitted = {
+    chunks: slices(body),
+    contentType,
+    from: 'hit',
+    maxBytes: limits.maxResponse,
+    tooLarge: () => answerTooLarge(server, limits.maxResponse),
+    onEnd: () => undefined,
+  };
+  return (
+    whileHeld(held, new Map([[kept, body.length]]), receiver, (own) => emit(emitted, own)) ??
+    question.source(question.asked.parameters, false, received(receiver, 'bypass'))
+  );
+}
+
+function* slices(body: Buffer): Generator<Buffer, { savedPoints: number }> {
+  for (let at = 0; at < body.length; at += AT_ONCE) yield body.subarray(at, at + AT_ONCE);
+  return { savedPoints: 0 };
 }
 
 const ANSWERED: Asking = { abort() {}, resume() {} };
