@@ -9,6 +9,7 @@ import { PromgateError } from '../errors.ts';
 import type { Corridor } from './corridor.ts';
 import { notFound, originForm } from './entrance.ts';
 import { errorBody, sendError } from './envelope.ts';
+import { followQueued } from './queued.ts';
 import { requestIds } from './visit.ts';
 
 /** Long GET URLs and Grafana's headers. */
@@ -39,6 +40,7 @@ export function createGateway(corridor: Corridor, basePath: () => string): Fasti
           noDelay: true,
         },
         (request, response) => {
+          followQueued(request, response);
           if (!corridor(request, response)) fastify(request, response);
         },
       );
