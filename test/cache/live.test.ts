@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Answer, Params } from '../support/ask.ts';
+import type { Params } from '../support/ask.ts';
 import { type CacheRig, startCacheRig } from '../support/cache-rig.ts';
 import { startPrometheus, type TestServer } from '../support/prometheus.ts';
 import { startRecorder } from '../support/recorder.ts';
+import { type Look, looker } from './live-look.ts';
 import { type LiveTargets, startLiveTargets } from './live-page.ts';
 
 /**
@@ -14,6 +15,7 @@ const recentWindow = 5_000;
 let targets: LiveTargets;
 let prometheus: TestServer;
 let rig: CacheRig;
+let look: Look;
 
 beforeAll(async () => {
   targets = await startLiveTargets();
@@ -25,6 +27,7 @@ beforeAll(async () => {
     upstream: await startRecorder(prometheus.url),
     settings: { cache: { recentWindow } },
   });
+  look = looker(rig, recentWindow);
 });
 
 afterAll(async () => {
@@ -32,52 +35,6 @@ afterAll(async () => {
   await prometheus?.stop();
   await targets?.stop();
 });
-
-/** `metric at time` → the sample's text; an error is one point. */
-function pointsOf({ status, body }: Answer): Map<string, string> {
-  const { data, errorType } = JSON.parse(body);
-  if (status !== 200) return new Map([['error', `${status} ${errorType}`]]);
-  const points = new Map<string, string>();
-  for (const { metric, values } of data.result) {
-    for (const [time, value] of values) points.set(`${JSON.stringify(metric)} at ${time}`, value);
-  }
-  return points;
-}
-
-/** Points that came through and that the server said neither before nor after, and those that it said twice and that did not come. */
-function strangers(seen: Answer, before: Answer, after: Answer): string[] {
-  const [through, one, two] = [seen, before, after].map(pointsOf);
-  const wrong: string[] = [];
-  for (const key of new Set([...(through?.keys() ?? []), ...(one?.keys() ?? []), ...(two?.keys() ?? [])])) {
-    const value = through?.get(key);
-    if (value !== one?.get(key) && value !== two?.get(key))
-      wrong.push(`${key}: ${value}, not ${one?.get(key)} or ${two?.get(key)}`);
-  }
-  return wrong;
-}
-
-/** Unix seconds; of an error, now. */
-const timeOf = (point: string): number => Number(/ at ([\d.]+):/.exec(point)?.[1] ?? Date.now() / 1000);
-
-/** Looks once. Where two scrapes fall between the two looks at the server, a recent point may have been a third thing: looks again. */
-async function look(query: string, start: number, end: number, step: number): Promise<string> {
-  const params: Params = [
-    ['query', query],
-    ['start', String(start)],
-    ['end', String(end)],
-    ['step', String(step)],
-  ];
-  for (let attempt = 1; ; attempt++) {
-    const askedAt = Date.now();
-    const before = await rig.direct('query_range', params);
-    const seen = await rig.through('query_range', params);
-    const wrong = strangers(seen, before, await rig.direct('query_range', params));
-    if (wrong.length === 0) return seen.cache;
-    const settled = wrong.filter((point) => timeOf(point) * 1000 < askedAt - recentWindow);
-    if (settled.length > 0 || attempt === 5)
-      expect(wrong, `${query} from ${start} to ${end} by ${step}: ${seen.cache}`).toEqual([]);
-  }
-}
 
 const kept = [
   'live_total',

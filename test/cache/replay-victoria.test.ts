@@ -14,10 +14,18 @@ import { arbitraryJourney } from './windows.ts';
 let victoria: TestServer;
 let replay: Replay;
 
+/**
+ * Whole numbers: `rate` takes a gauge that falls for a counter that begins anew and adds up what was before, from the first sample
+ * that the question reads on; so the last digit of a fraction hangs on where the question begins.
+ */
+const inThousandths = dataset.exposition.replaceAll(/^(node_load1\{.*\}) (\S+) /gm, (_, series: string, value: string) => {
+  return `${series} ${Math.round(Number(value) * 1000)} `;
+});
+
 beforeAll(async () => {
   // One worker: several add up the series of a group in another order each time, and the last digits differ.
   process.env.GOMAXPROCS = '1';
-  victoria = await startVictoriaMetrics({ data: dataset.exposition, flags: ['-search.disableCache=false'] });
+  victoria = await startVictoriaMetrics({ data: inThousandths, flags: ['-search.disableCache=false'] });
   replay = await startReplay({ direct: victoria.url, upstream: unrecorded(victoria) });
 });
 
@@ -31,11 +39,10 @@ const to = dataset.end * 1000 + 600_000;
 const journeys = arbitraryJourney(from, to, [250, 1_000, 7_500, 15_000, 15_001, 60_000, 127_000, 300_000]);
 
 /**
- * Questions whose points hang, on this server, on the stretch of time that is asked for, so that it gives one point in two ways
- * itself: a series without any number drops out before `sgn` makes numbers of it; the sums of counter resets begin where the
- * question does, and so do its guesses about the distance of samples; `absent_over_time` is empty where nothing at all is found.
+ * Where this server itself answers one question in two ways: its guess at the distance of samples, by which it takes some for
+ * stale, hangs on where the question begins if they are not regular; of series with equal values `sort` and `topk` take any.
  */
-const itself = /sgn|absent_over_time|odd_values|:\d*\w*\]|topk|bottomk/;
+const itself = /odd_values|sort|topk|bottomk/;
 
 it('whatever was asked before, VictoriaMetrics’ answer comes to the byte', async () => {
   const queries = arbitraryQuery.filter((query) => !itself.test(query));
