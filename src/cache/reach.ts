@@ -111,12 +111,14 @@ function isConstant(expr: Expr): boolean {
  * Seen in 1.79: `scalar` gives nothing if there are several series anywhere in the range, `or` gives all points the labels of
  * the left series if that is anywhere in it, and series that get the same labels are refused even if never at one point.
  * A series without any number in the range drops out before `sgn` makes numbers of it, and `absent_over_time` is empty if nothing
- * is there. What is computed over a subquery begins where the range does: counters are summed up from there on.
+ * is there. What is computed over a subquery begins where the range does: counters are summed up from there on. `sort` and `topk`
+ * put the series in the order of their last values.
  */
 function isRangedOnVictoriaMetrics(expr: Expr): boolean {
   let ranged = false;
   walk(expr, (node, around) => {
     if (node.kind === 'Call' && RANGED_ON_VICTORIAMETRICS.has(node.name)) ranged = true;
+    if (node.kind === 'Aggregate' && (node.op === 'topk' || node.op === 'bottomk')) ranged = true;
     if (node.kind === 'Subquery' || (node.kind === 'Binary' && node.op === 'or')) ranged = true;
     if (hasSeveralNames(node) && around.some(({ kind }) => kind === 'Call' || kind === 'Binary')) ranged = true;
   });
@@ -129,4 +131,8 @@ const RANGED_ON_VICTORIAMETRICS: ReadonlySet<string> = new Set([
   'label_replace',
   'scalar',
   'sgn',
+  'sort',
+  'sort_by_label',
+  'sort_by_label_desc',
+  'sort_desc',
 ]);
