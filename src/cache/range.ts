@@ -197,6 +197,8 @@ class GapFetch implements Asking {
   #missing = 0;
   /** What the answer is made by once that is known; from then on the other questions are of no use. */
   #answer: Asking | null = null;
+  /** One of the questions was refused: that is the answer. */
+  #passing = false;
   #over = false;
 
   constructor(plan: RangePlan, question: Question, found: readonly Part[], receiver: AnswerReceiver, parts: RangeParts) {
@@ -216,6 +218,7 @@ class GapFetch implements Asking {
       const receiver = this.#gap(span, () => asking);
       asking = this.#parts.askPart(this.#question, this.#question.between(start, end), receiver);
       this.#running.push(asking);
+      if (this.#over) this.#decidedBy(asking);
     }
   }
 
@@ -229,6 +232,12 @@ class GapFetch implements Asking {
     this.#answer?.resume();
   }
 
+  /** Of an answer that was joined late, what decides may have come before this was there. */
+  #decidedBy(asking: Asking): void {
+    if (this.#passing) this.#answer ??= asking;
+    this.#stop();
+  }
+
   #gap(span: Span, own: () => Asking | null): AnswerReceiver {
     const reading = new Reading(this.#plan, span, this.#parts);
     this.#readings.push(reading);
@@ -240,6 +249,7 @@ class GapFetch implements Asking {
         joined = from === 'coalesced';
         if (head.status !== 200) {
           passing = true;
+          this.#passing = true;
           this.#over = true;
           this.#answer = own();
           this.#stop();
