@@ -3,6 +3,7 @@
  * server. Whoever comes here may have the answer: access was looked at before. What cannot be kept, or goes wrong here, costs time
  * and never the answer.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Directory } from '../directory/snapshot.ts';
 import type { Log } from '../ops/log.ts';
@@ -43,6 +44,9 @@ export interface CacheParts {
   readonly saved: (points: number) => void;
   readonly compared: (result: 'match' | 'mismatch' | 'skipped') => void;
 }
+
+/** Milliseconds between two sweeps of the memory. What they free is out of reach already, and whoever may purge can do it often. */
+const SWEEP_PAUSE = 5_000;
 
 /** Of which it is known when they are gone; what is kept under others leaves with age. */
 const MOST_POLICIES = 2_000;
@@ -97,14 +101,27 @@ export function createCache(parts: CacheParts): Cache {
     if (policies.size === 0 || directory.generation === generation) return;
     generation = directory.generation;
     const revisions = new Map(directory.servers().map(({ id, revision }) => [id, revision]));
-    const gone = new Set<string>();
     for (const [policy, binding] of policies) {
       const { id, revision } = binding.server;
       if (revisions.get(id) === revision && policyOf(binding, binding.cache, directory.purges) === policy) continue;
       gone.add(policy);
       policies.delete(policy);
     }
-    if (gone.size > 0) store.sweep((key) => gone.has(key.slice(0, key.indexOf(' '))));
+    void sweep();
+  }
+
+  const gone = new Set<string>();
+  let sweeping = false;
+  async function sweep(): Promise<void> {
+    if (sweeping) return;
+    sweeping = true;
+    while (gone.size > 0) {
+      const policies = new Set(gone);
+      gone.clear();
+      await store.sweep((key) => policies.has(key.slice(0, key.indexOf(' '))));
+      await delay(SWEEP_PAUSE, undefined, { ref: false });
+    }
+    sweeping = false;
   }
 
   return {

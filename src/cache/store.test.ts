@@ -94,18 +94,45 @@ describe('the memory', () => {
     );
   });
 
-  it('is swept of any keys, and of no others', () => {
-    const keys = fc.uniqueArray(fc.tuple(fc.nat({ max: 50 }), fc.boolean()), { selector: ([key]) => key, maxLength: 50 });
-    fc.assert(
-      fc.property(keys, (keys) => {
-        const store = createStore(1 << 20);
+  it('is swept of any keys, and of no others', async () => {
+    const keys = fc.uniqueArray(fc.tuple(fc.nat({ max: 2_000 }), fc.boolean()), { selector: ([key]) => key, maxLength: 1_500 });
+    await fc.assert(
+      fc.asyncProperty(keys, async (keys) => {
+        const store = createStore(1 << 24);
         for (const [key] of keys) store.set(String(key), whole(1));
         const gone = new Set(keys.filter(([, isGone]) => isGone).map(([key]) => String(key)));
-        store.sweep((key) => gone.has(key));
+        await store.sweep((key) => gone.has(key));
         for (const [key] of keys) expect(store.get(String(key)) === undefined).toBe(gone.has(String(key)));
         expect(store.entries).toBe(keys.length - gone.size);
       }),
-      { seed: 1, numRuns: 100 },
+      { seed: 1, numRuns: 50 },
     );
+  });
+
+  it('is used while it is swept, which comes to an end whatever moves meanwhile', async () => {
+    const store = createStore(1 << 24);
+    for (let key = 0; key < 3_000; key++) store.set(`${key}`, whole(1));
+    let swept = false;
+    let turns = 0;
+    let at = '';
+    const sweeping = store
+      .sweep((key) => {
+        at = key;
+        return Number(key) % 2 === 1;
+      })
+      .then(() => {
+        swept = true;
+      });
+    while (!swept) {
+      turns++;
+      // What the sweep stands at moves to its beginning.
+      store.get(at);
+      store.set(`new ${turns}`, whole(1));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await sweeping;
+    expect(turns).toBeGreaterThan(3);
+    expect(store.entries).toBeLessThan(3_000 + turns);
+    for (let key = 0; key < 3_000; key += 2) expect(store.get(`${key}`)).toBeDefined();
   });
 });

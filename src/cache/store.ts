@@ -1,4 +1,5 @@
 /** What is kept in this process: one memory for all, bounded by bytes; what was not looked at for longest goes first. */
+import { setImmediate as turn } from 'node:timers/promises';
 import { LRUCache } from 'lru-cache';
 import type { Piece } from './piece.ts';
 import { pieceSize } from './slice.ts';
@@ -36,8 +37,11 @@ export interface Store {
   /** Takes the place of what was there. What is too large is not kept, and what was there goes all the same. */
   set(key: string, entry: Entry): void;
   delete(key: string): void;
-  /** Forgets every key for which `isGone` says so. */
-  sweep(isGone: (key: string) => boolean): void;
+  /**
+   * Forgets the keys for which `isGone` says so, some at a time, with others' turns in between. It may miss some where much happens
+   * meanwhile: they leave with age.
+   */
+  sweep(isGone: (key: string) => boolean): Promise<void>;
   readonly bytes: number;
   readonly entries: number;
   /** Most bytes that one entry may have; 0: nothing is kept. */
@@ -48,6 +52,9 @@ export interface Store {
 const SHARE = 16;
 /** Bytes of an entry beside its key and its buffers: the map's slot, the list's links, the objects. Measured. */
 const OVERHEAD = 400;
+
+/** Entries that are swept before others get their turn: about a millisecond. */
+const AT_ONCE = 500;
 
 /** `memory` in bytes. */
 export function createStore(memory: number): Store {
@@ -61,8 +68,14 @@ export function createStore(memory: number): Store {
     get: (key) => entries.get(key),
     set: (key, entry) => void entries.set(key, entry),
     delete: (key) => void entries.delete(key),
-    sweep(isGone) {
-      for (const key of entries.keys()) if (isGone(key)) entries.delete(key);
+    async sweep(isGone) {
+      // What is looked at meanwhile moves to where the list begins, and may take this along.
+      let left = entries.size;
+      for (const key of entries.keys()) {
+        if (isGone(key)) entries.delete(key);
+        if (--left === 0) return;
+        if (left % AT_ONCE === 0) await turn();
+      }
     },
     get bytes() {
       return entries.calculatedSize;
