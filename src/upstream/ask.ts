@@ -5,7 +5,7 @@
  */
 import type { Dispatcher, Pool } from 'undici';
 import type { Server } from '../directory/model.ts';
-import { PromgateError } from '../errors.ts';
+import { internalError, PromgateError } from '../errors.ts';
 import { checkHead, type Head, readHead } from './head.ts';
 import { answerTooLarge, upstreamError } from './trouble.ts';
 
@@ -103,7 +103,8 @@ class Exchange implements Dispatcher.DispatchHandler, Asking {
 
   resume(): void {
     this.#paused = false;
-    this.#controller?.resume();
+    // Not at once: undici has one parser at work, which another answer may be in the middle of, and refuses to start a second.
+    queueMicrotask(() => this.#goOn());
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -147,16 +148,23 @@ class Exchange implements Dispatcher.DispatchHandler, Asking {
     } else if (this.#turn >= TURN) {
       this.#turn = 0;
       controller.pause();
-      setImmediate(() => {
-        if (!this.#paused && !this.#over) controller.resume();
-      });
+      setImmediate(() => this.#goOn());
     }
+  }
+
+  #goOn(): void {
+    if (!this.#paused && !this.#over) this.#controller?.resume();
   }
 
   onResponseEnd(): void {
     if (this.#over) return;
     this.#finish(String(this.#status));
-    this.#receiver.end();
+    try {
+      this.#receiver.end();
+    } catch (error) {
+      // undici would tell nobody, and who has not heard of the end would wait for ever.
+      this.#receiver.fail(internalError(error));
+    }
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error & { code?: string }): void {
