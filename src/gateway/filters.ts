@@ -121,7 +121,8 @@ function metadataIn(scope: Scope): Filter {
         }
       },
     };
-    return json(await confinedMetadata(source, scope, question.single));
+    // What is fixed wins over the client's, here as at the server: it is not part of what tells questions apart.
+    return json(await confinedMetadata(source, scope, new Map([...question.single, ...binding.fixedParams])));
   };
 }
 
