@@ -170,6 +170,18 @@ describe('an answer that we make', () => {
     expect([client.head_ === null, ended()]).toEqual([breaksAt < 2, null]);
   });
 
+  it('whose reader makes a mistake fails, and nothing else does', async () => {
+    const { client, ended } = emitted([1, 1, 1]);
+    const taken = client.data;
+    client.data = () => {
+      client.data = taken;
+      throw new Error('a mistake');
+    };
+    await turns(10);
+    expect(client.over).toMatchObject({ code: 'internal' });
+    expect(ended()).toBeNull();
+  });
+
   it('is whole and in order whatever the reader does, and nothing comes after it has left', async () => {
     const step = fc.oneof(
       { weight: 4, arbitrary: fc.constant('turn') },

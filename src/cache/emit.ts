@@ -86,7 +86,14 @@ class Emission implements Asking {
     this.#waiting = true;
     setImmediate(() => {
       this.#waiting = false;
-      if (!this.#over) work();
+      if (this.#over) return;
+      try {
+        work();
+      } catch (error) {
+        // Nobody above would hear of it: the process would end.
+        this.#over = true;
+        this.#receiver.fail(internalError(error));
+      }
     });
   }
 

@@ -95,6 +95,9 @@ describe('an answer', () => {
     expect(kept()).not.toBeNull();
     vi.setSystemTime(now + 10_000);
     expect(kept()).toBeNull();
+    // The clock was set back.
+    vi.setSystemTime(now - 1);
+    expect(kept()).toBeNull();
   });
 
   it.each<[string, Partial<Head>, string]>([

@@ -16,7 +16,10 @@ const MOST = 4 * 1024 * 1024;
 /** What is there and not too old; `null`: nothing. */
 export function lookWhole(store: Store, { key, maxAge }: WholePlan): WholeAnswer | null {
   const entry = store.get(key);
-  return entry?.kind === 'whole' && Date.now() - entry.fetchedAt < maxAge ? entry : null;
+  if (entry?.kind !== 'whole') return null;
+  const age = Date.now() - entry.fetchedAt;
+  // Below 0: the clock was set back, and how old it is cannot be told.
+  return age >= 0 && age < maxAge ? entry : null;
 }
 
 /** Bytes that are handed over at once. A longer answer comes at the reader's pace. */
