@@ -1,10 +1,13 @@
 /** The pieces that are kept under one key: in order, without overlap. */
 import type { Part } from './assemble.ts';
-import type { Piece, Span } from './piece.ts';
+import { type Piece, ROW, type Span } from './piece.ts';
 import { cutPiece, mergePieces, pieceSize } from './slice.ts';
 
 /** More than these, and looking through them costs more than merging. */
 const MOST_PIECES = 16;
+
+/** Series of two pieces together: each takes about a microsecond to merge, during which nobody else is served. */
+const MOST_MERGED = 20_000;
 
 export interface Coverage {
   /** What is there of the span, in order. */
@@ -117,6 +120,7 @@ export function addMissing(pieces: readonly Piece[], other: Piece): readonly Pie
 function mergesLast(pieces: readonly Piece[]): boolean {
   const [earlier, later] = [pieces.at(-2), pieces.at(-1)];
   if (earlier === undefined || later === undefined || later.first !== earlier.last + 1) return false;
+  if (earlier.series.length + later.series.length > MOST_MERGED * ROW) return false;
   const [a, b] = [pieceSize(earlier), pieceSize(later)];
   return 2 * b >= a && 2 * a >= b;
 }

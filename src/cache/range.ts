@@ -182,8 +182,9 @@ class Reading {
 }
 
 /**
- * The server asked for what is missing of a span. What it refuses is refused: it would refuse the whole question, too. What cannot
- * be put together with the rest (warnings, an answer of another form) is asked for whole, and streams through.
+ * The server asked for what is missing of a span. What it refuses is refused: it would refuse the whole question, too, but for
+ * VictoriaMetrics, which may refuse a few points of what it answers whole. What cannot be put together with the rest (warnings, an
+ * answer of another form) is asked for whole, and streams through.
  */
 class GapFetch implements Asking {
   readonly #plan: RangePlan;
@@ -247,7 +248,8 @@ class GapFetch implements Asking {
       head: (head, from) => {
         if (this.#over) return;
         joined = from === 'coalesced';
-        if (head.status !== 200) {
+        if (head.status !== 200 && isVictoriaMetrics(head, this.#question)) this.#askWhole();
+        else if (head.status !== 200) {
           passing = true;
           this.#passing = true;
           this.#over = true;
@@ -302,6 +304,10 @@ class GapFetch implements Asking {
     for (const reading of this.#readings) reading.release();
     this.#running = [];
   }
+}
+
+function isVictoriaMetrics(head: Head, { binding }: Question): boolean {
+  return head.isVictoriaMetrics || binding.server.kind === 'victoriametrics';
 }
 
 /** Milliseconds of the first and last point. */
