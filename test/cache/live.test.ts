@@ -112,6 +112,9 @@ it('what has left the recent window comes from the cache, and what is inside nev
 it('a negative offset makes more of a window recent', async () => {
   const now = Math.floor(Date.now() / 1000);
   for (let time = 0; time < 2; time++) expect(await look('up offset -10s', now - 12, now - 8, 1)).toBe('bypass');
+  expect(await look('up offset -10s', now - 30, now - 8, 1)).toBe('miss');
+  expect(await look('up offset -10s', now - 30, now - 8, 1)).toBe('partial');
+  expect(await look('up offset -10s', now - 30, now - 16, 1)).toBe('hit');
 });
 
 it('an @ that was inside the recent window is kept once it has left it', async () => {

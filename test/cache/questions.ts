@@ -28,9 +28,20 @@ const matchers = [
 ] as const;
 const minute = 60_000;
 
-/** Trees of every kind, with the data's own names and with times at which there is data. */
+/** Their series come and go within minutes. */
+const changing = [
+  'http_requests_total % 5 == 3',
+  'rate(http_requests_total[1m]) > 1',
+  'count_values by (job) ("value", http_requests_total % 4)',
+  'up == 0',
+  'http_request_duration_seconds_bucket % 3 == 0',
+  'node_load1 > 3 or up == 0',
+];
+
+/** Trees of every kind, with the data's own names and with times at which there is data, and queries with many changes. */
 export const arbitraryQuery: fc.Arbitrary<string> = fc
   .oneof(
+    fc.constantFrom(...changing),
     realisticQuery('').map(({ plain }) => plain),
     fc
       .tuple(arbitraryExpr({ classic: true }), fc.integer({ min: 1, max: 1e6 }))
