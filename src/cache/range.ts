@@ -2,7 +2,7 @@
 import { internalError } from '../errors.ts';
 import type { Asking } from '../upstream/ask.ts';
 import type { Head } from '../upstream/head.ts';
-import { answerTooLarge } from '../upstream/trouble.ts';
+import { answerTooLarge, timedOut } from '../upstream/trouble.ts';
 import { type AnswerReceiver, type CacheResult, received } from './answer.ts';
 import { assemble, type Part } from './assemble.ts';
 import type { Budget } from './budget.ts';
@@ -112,9 +112,10 @@ function fetchAll(plan: RangePlan, question: Question, receiver: AnswerReceiver,
       return receiver.data(chunk);
     },
     end() {
+      // First the answer: nothing that goes wrong in keeping it may cost it.
+      receiver.end();
       const piece = reading.finish();
       if (piece !== null) parts.keeper.keep(plan, question.binding, piece, reading.told);
-      receiver.end();
     },
     fail(error) {
       reading.release();
@@ -198,6 +199,8 @@ class GapFetch implements Asking {
   #missing = 0;
   /** What the answer is made by once that is known; from then on the other questions are of no use. */
   #answer: Asking | null = null;
+  readonly #begunAt = performance.now();
+  #deadline: NodeJS.Timeout | undefined;
   /** One of the questions was refused: that is the answer. */
   #passing = false;
   #over = false;
@@ -225,6 +228,7 @@ class GapFetch implements Asking {
 
   abort(): void {
     this.#over = true;
+    clearTimeout(this.#deadline);
     this.#answer?.abort();
     this.#stop();
   }
@@ -269,9 +273,9 @@ class GapFetch implements Asking {
         const piece = reading.finish();
         if (piece === null) this.#askWhole();
         else {
+          this.#got(piece);
           // Who joins does not know how recent the points were when they were asked for; who asked for them keeps them.
           if (!joined) this.#parts.keeper.keep(this.#plan, this.#question.binding, piece, reading.told);
-          this.#got(piece);
         }
       },
       fail: (error) => {
@@ -295,7 +299,26 @@ class GapFetch implements Asking {
   #askWhole(): void {
     this.#over = true;
     this.#stop();
-    this.#answer = this.#question.source(this.#question.asked.parameters, false, received(this.#receiver, 'bypass'));
+    const { server, limits } = this.#question.binding;
+    const receiver = received(this.#receiver, 'bypass');
+    // Whoever waits has waited for the parts already.
+    const left = limits.timeout - (performance.now() - this.#begunAt);
+    this.#deadline = setTimeout(
+      () => {
+        this.#answer?.abort();
+        receiver.fail(timedOut(server, limits.timeout));
+      },
+      Math.max(1, left),
+    );
+    const ended = (tell: () => void) => {
+      clearTimeout(this.#deadline);
+      tell();
+    };
+    this.#answer = this.#question.source(this.#question.asked.parameters, false, {
+      ...receiver,
+      end: () => ended(receiver.end),
+      fail: (error) => ended(() => receiver.fail(error)),
+    });
   }
 
   /** Ends the questions that are of no use any more. */

@@ -21,7 +21,8 @@ export interface Sharing {
 const JOINABLE = 1024 * 1024;
 /** Bytes that may be held for slow readers, of all answers together. Beyond it an answer comes as fast as its slowest reader. */
 const HELD = 64 * 1024 * 1024;
-/** Milliseconds after which a reader that takes nothing, and so holds up others, has to leave. */
+/** A reader that holds up others, and takes less than so many bytes in so many milliseconds, has to leave. */
+const LEAST_TAKEN = 1024 * 1024;
 const STALLED = 5_000;
 
 interface Budget {
@@ -172,20 +173,20 @@ class Flight implements AnswerReceiver {
     this.#source?.resume();
   }
 
-  /** Whoever has not moved after a while, while others wait for it, is cut off. */
+  /** Whoever has hardly moved after a while, while others wait for it, is cut off. */
   #watch(): void {
     if (this.#watching) return;
     const waiting = [...this.#readers].filter(({ paused }) => paused);
-    const before = waiting.map(({ next }) => next);
+    const before = waiting.map(({ taken }) => taken);
     this.#watching = true;
     setTimeout(() => {
       this.#watching = false;
       if (this.#ended || [...this.#readers].every(({ paused }) => paused)) return;
       for (const [i, reader] of waiting.entries()) {
         // It may have taken all that there was.
-        if (reader.over || !reader.paused || reader.next !== before[i]) continue;
+        if (reader.over || !reader.paused || reader.taken - (before[i] ?? 0) >= LEAST_TAKEN) continue;
         this.#readers.delete(reader);
-        reader.fail(new PromgateError('timeout', 'the client took nothing of an answer for which others wait'));
+        reader.fail(new PromgateError('timeout', 'the client took too little of an answer for which others wait'));
       }
       this.#goOn();
     }, STALLED).unref();
@@ -237,6 +238,8 @@ class Reader implements Asking {
   readonly #late: boolean;
   /** Number of the chunk that it gets next. */
   next = 0;
+  /** Bytes that it got. */
+  taken = 0;
   paused = false;
   over = false;
 
@@ -264,6 +267,7 @@ class Reader implements Asking {
 
   data(chunk: Buffer): void {
     this.next++;
+    this.taken += chunk.length;
     if (!this.#receiver.data(chunk)) this.paused = true;
   }
 

@@ -86,12 +86,13 @@ export function fetchWhole(plan: WholePlan, question: Question, receiver: Answer
       return receiver.data(chunk);
     },
     end() {
+      // First the answer: nothing that goes wrong in keeping it may cost it.
+      receiver.end();
       if (contentType !== null) {
         const body = copyOf(chunks, bytes);
         if (isClean(body)) store.set(plan.key, { kind: 'whole', body, contentType, fetchedAt: askedAt });
         release();
       }
-      receiver.end();
     },
     fail(error) {
       release();

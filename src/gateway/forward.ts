@@ -13,6 +13,7 @@ import type { Asking } from '../upstream/ask.ts';
 import type { Binding } from '../upstream/binding.ts';
 import type { AskServer } from '../upstream/collect.ts';
 import type { AskStream } from '../upstream/stream.ts';
+import { timedOut } from '../upstream/trouble.ts';
 import { acceptsGzip } from './accept-encoding.ts';
 import { type Filter, filterFor } from './filters.ts';
 import { between, type Prepared, prepare } from './prepare.ts';
@@ -50,7 +51,7 @@ function wait(visit: Visit, question: Question, binding: Binding, deciding: Prom
   };
   visit.work = deciding.then(done, done);
   const left = binding.limits.timeout - (performance.now() - visit.startedAt);
-  const deadline = setTimeout(() => refuse(visit, timedOut(binding), parts), Math.max(1, left));
+  const deadline = setTimeout(() => refuse(visit, timedOut(binding.server, binding.limits.timeout), parts), Math.max(1, left));
   visit.response.once('close', () => {
     clearTimeout(deadline);
     endVisit(visit, null, null, parts);
@@ -125,7 +126,7 @@ function filtered(filter: Filter, question: Question, binding: Binding, parts: F
       tell();
     };
     const deadline = setTimeout(() => {
-      end(() => receiver.fail(timedOut(binding)));
+      end(() => receiver.fail(timedOut(binding.server, binding.limits.timeout)));
       leaving.abort();
     }, binding.limits.timeout);
     filter(question, binding, parameters, parts, leaving.signal)
@@ -146,10 +147,6 @@ function filtered(filter: Filter, question: Question, binding: Binding, parts: F
       resume: () => undefined,
     };
   };
-}
-
-function timedOut({ server, limits }: Binding): PromgateError {
-  return new PromgateError('timeout', `server ${JSON.stringify(server.name)} did not answer within ${limits.timeout / 1000}s`);
 }
 
 /** Flat: Node takes it as it is. */

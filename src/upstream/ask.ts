@@ -5,9 +5,9 @@
  */
 import type { Dispatcher, Pool } from 'undici';
 import type { Server } from '../directory/model.ts';
-import { internalError, PromgateError } from '../errors.ts';
+import { internalError, type PromgateError } from '../errors.ts';
 import { checkHead, type Head, readHead } from './head.ts';
-import { answerTooLarge, upstreamError } from './trouble.ts';
+import { answerTooLarge, timedOut, upstreamError } from './trouble.ts';
 
 export interface Request {
   readonly method: 'GET' | 'POST';
@@ -184,8 +184,7 @@ class Exchange implements Dispatcher.DispatchHandler, Asking {
   }
 
   #timeOut(): void {
-    const seconds = this.#request.timeout / 1000;
-    const error = new PromgateError('timeout', `server ${JSON.stringify(this.#server.name)} did not answer within ${seconds}s`);
+    const error = timedOut(this.#server, this.#request.timeout);
     this.#fail(error, 'timeout');
     this.#controller?.abort(error);
   }

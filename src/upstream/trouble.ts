@@ -51,3 +51,8 @@ export function answerTooLarge(server: Server, limit: number): PromgateError {
     `limit max_response exceeded: the answer of server ${JSON.stringify(server.name)} has more than ${limit} bytes`,
   );
 }
+
+/** `timeout` in milliseconds. */
+export function timedOut(server: Server, timeout: number): PromgateError {
+  return new PromgateError('timeout', `server ${JSON.stringify(server.name)} did not answer within ${timeout / 1000}s`);
+}
