@@ -1,6 +1,9 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { revokeToken } from '../src/access/tokens.ts';
 import { startPromgate } from '../src/app.ts';
+import { createLog } from '../src/ops/log.ts';
 import { openDatabase } from '../src/storage/database.ts';
 import { dialects } from './support/database.ts';
 import { startTestPromgate } from './support/promgate.ts';
@@ -39,7 +42,9 @@ describe.each(dialects)('with two running processes on %s', (dialect) => {
   it('a purge on the command line does the same', async () => {
     const purge = (args: string[], purged: object) => async () => {
       const { code, stdout } = await rig.run(...args, '-o', 'json');
-      expect([code, JSON.parse(stdout)]).toEqual([0, { purged }]);
+      const { dataDir, databaseUrl } = rig.promgate.settings;
+      const where = databaseUrl === '' ? join(dataDir, 'promgate.db') : 'PostgreSQL';
+      expect([code, JSON.parse(stdout)]).toEqual([0, { purged, database: where }]);
     };
     await rig.renews(environments, purge(['--all'], { all: true }));
     const main = ['--server', 'main', '--of', 'acme/shop'];
@@ -131,15 +136,29 @@ describe('on the command line', () => {
 
   it('it says what was purged', async () => {
     const said = async (...args: string[]) => (await rig.run(...args)).stdout;
-    expect(await said('--all')).toBe('Purged everything.\n');
-    expect(await said('--server', 'open')).toBe('Purged all of server open (acme/shop).\n');
-    expect(await said('--environment', 'acme/shop:one')).toBe('Purged what environment acme/shop:one is shown by server main.\n');
+    const where = join(rig.promgate.settings.dataDir, 'promgate.db');
+    expect(await said('--all')).toBe(`Purged everything, in ${where}.\n`);
+    expect(await said('--server', 'open')).toBe(`Purged all of server open (acme/shop), in ${where}.\n`);
+    expect(await said('--environment', 'acme/shop:one')).toBe(
+      `Purged what environment acme/shop:one is shown by server main, and all that are shown the same, in ${where}.\n`,
+    );
+  });
+
+  it.each([[['--all']], [['--server', 'main']]])('%j makes no database where there is none', async (args) => {
+    const empty = join(rig.promgate.settings.dataDir, 'nothing-here');
+    expect(await rig.run(...args, '--data-dir', empty)).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining(`There is no database ${join(empty, 'promgate.db')}`),
+    });
+    expect(existsSync(empty)).toBe(false);
   });
 
   it.each([
     [[], 2, 'say what to purge, one of --environment, --project, --group, --server and --all'],
-    [['--all', '--server', 'main'], 2, 'one of'],
-    [['--environment', 'acme/shop:one', '--group', 'acme'], 2, 'one of'],
+    [['--all', '--server', 'main'], 2, 'give only one of'],
+    [['--environment', 'acme/shop:one', '--group', 'acme'], 2, 'give only one of'],
+    [['--environment', 'acme/shop:one', '--environment', 'acme/shop:two'], 2, 'each option can be given once'],
     [['--environment', 'acme/shop:one', '--of', 'acme'], 2, '--of goes only with --server'],
     [['--all', 'acme'], 2, 'too many arguments'],
     [['--server', 'main'], 1, 'Several servers are called "main". Say which one it is of: instance, acme/shop.'],
@@ -203,6 +222,32 @@ describe('POST /-/api/v1/cache/purge', () => {
     await expect.poll(again, { timeout: 3_000, interval: 200 }).toBe(200);
   });
 
+  it('can be done for five environments in a second with one token, and more is 429 with Retry-After', async () => {
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+    const environments = names.map((name) => ({ name }));
+    const servers = [{ name: 'main', url: rig.upstream }];
+    const promgate = await startTestPromgate({
+      resources: JSON.stringify({ projects: [{ path: 'acme/many', environments, servers }] }),
+    });
+    const [token, another] = [await promgate.token('acme/many'), await promgate.token('acme/many')];
+    const send = (name: string, authorization: string) =>
+      fetch(`${promgate.url}/-/api/v1/cache/purge`, {
+        method: 'POST',
+        headers: { authorization, 'content-type': 'application/json' },
+        body: JSON.stringify({ environment: `acme/many:${name}` }),
+      });
+    const all = await Promise.all(names.map((name) => send(name, token.basic)));
+    expect(all.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 200, 429]);
+    const refused = all.findIndex(({ status }) => status === 429);
+    expect(all[refused]?.headers.get('retry-after')).toBe('1');
+    expect(await all[refused]?.text()).toContain('this token purged 5 times');
+    // What was refused did not count for the environment, nor for whoever else asks.
+    expect((await send(names[refused] ?? '', another.basic)).status).toBe(200);
+    const again = async () => (await send('a', token.basic)).status;
+    await expect.poll(again, { timeout: 3_000, interval: 200 }).toBe(200);
+    await promgate.close();
+  });
+
   it('is refused where no server answers, or it has nothing to confine by', async () => {
     const group = (await rig.promgate.token('groups/acme')).basic;
     for (const environment of ['acme/nothing', 'acme/shop']) {
@@ -259,6 +304,30 @@ describe('POST /-/api/v1/cache/purge', () => {
     expect(metrics).toContain('promgate_http_requests_total{endpoint="cache_purge",code="429"} 1');
     await limited.close();
   });
+});
+
+it('each purge over HTTP is a line in the log: what, and by whom', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog('info', (line) => lines.push(JSON.parse(line)));
+  const promgate = await startTestPromgate({ resources: purgeResources('http://127.0.0.1:1'), log });
+  const { id, basic } = await promgate.token('acme/shop:one');
+  const purge = async (url: string, body: object, headers: Record<string, string> = {}) => {
+    const init = { method: 'POST', body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } };
+    expect((await fetch(url, init)).status).toBe(200);
+  };
+  const one = { environment: 'acme/shop:one' };
+  await purge(`${promgate.url}/-/api/v1/cache/purge`, one, { authorization: basic, 'x-request-id': 'mine' });
+  for (const body of [one, { server: 'open' }, { all: true }]) await purge(`${promgate.opsUrl}/-/cache/purge`, body);
+  await promgate.close();
+  const told = lines.filter(({ msg }) => msg === 'the cache was purged').map(({ time: _, ...fields }) => fields);
+  const line = { level: 'info', msg: 'the cache was purged' };
+  const endpoint = { ...line, purged: 'endpoint', target: 'acme/shop:one', server: 'main' };
+  expect(told).toEqual([
+    { ...endpoint, requestId: 'mine', tokenId: id },
+    endpoint,
+    { ...line, purged: 'server', server: 'open', of: 'acme/shop' },
+    { ...line, purged: 'all' },
+  ]);
 });
 
 describe('POST /-/cache/purge of the operators’ listener', () => {

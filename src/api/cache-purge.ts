@@ -1,6 +1,6 @@
 /**
  * `POST /-/api/v1/cache/purge`: forgets what an environment's answers were, so that its server is asked anew
- * (docs/operations.md). Whoever may ask the environment may do this, once in a second.
+ * (docs/operations.md). Whoever may ask the environment may do this, once in a second, and for five of them with one token.
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
@@ -17,7 +17,10 @@ export interface CachePurgeParts extends ApiParts {
   readonly purge: (subject: PurgeSubject) => Promise<void>;
 }
 
-/** Milliseconds between two purges of one target. Each is written to the database and makes every process derive anew what it knows. */
+/** Purges of one target and with one token in a second: each is written to the database and makes every process derive anew what it knows. */
+const MOST_OF_TARGET = 1;
+const MOST_OF_TOKEN = 5;
+/** That second, in milliseconds. */
 const INTERVAL = 1_000;
 
 const body = z.strictObject(
@@ -27,7 +30,8 @@ const body = z.strictObject(
 
 /** A plugin with the one route. */
 export function cachePurge(parts: CachePurgeParts): (app: FastifyInstance, options: object, done: () => void) => void {
-  const space = spacer(() => performance.now());
+  const ofTarget = pace(MOST_OF_TARGET, 'this was purged less than a second ago');
+  const ofToken = pace(MOST_OF_TOKEN, `this token purged ${MOST_OF_TOKEN} times in less than a second`);
   return apiRoute(parts, { url: '/-/api/v1/cache/purge', endpoint: 'cache_purge', maxBody: 16 * 1024, answer });
 
   async function answer(given: unknown, token: Token, visit: Visit): Promise<object> {
@@ -42,8 +46,17 @@ export function cachePurge(parts: CachePurgeParts): (app: FastifyInstance, optio
     try {
       const { server, subject } = endpointSubject(parts.directory(), target);
       visit.server = server.name;
-      space(targetKey(target));
+      const counts = [ofToken(String(token.id)), ofTarget(targetKey(target))];
+      // Only now: what one of them refuses must not count for the other.
+      for (const count of counts) count();
       await parts.purge(subject);
+      parts.log.info('the cache was purged', {
+        requestId: visit.id,
+        tokenId: token.id,
+        purged: 'endpoint',
+        target: environment,
+        server: server.name,
+      });
       return { purged: { environment, server: server.name } };
     } finally {
       release();
@@ -51,21 +64,24 @@ export function cachePurge(parts: CachePurgeParts): (app: FastifyInstance, optio
   }
 }
 
-/** Throws `too_many_requests` for a key that came less than {@link INTERVAL} ago. */
-function spacer(now: () => number): (key: string) => void {
-  /** The oldest first. */
-  const last = new Map<string, number>();
+/** Throws `too_many_requests` for a key that was counted `most` times within {@link INTERVAL}; else returns what counts it. */
+function pace(most: number, reason: string): (key: string) => () => void {
+  /** When each was counted within the interval; the key that was counted last is at the end. */
+  const counted = new Map<string, number[]>();
   return (key) => {
-    const at = now();
-    for (const [other, time] of last) {
-      if (at - time < INTERVAL) break;
-      last.delete(other);
+    const at = performance.now();
+    const isRecent = (time: number) => at - time < INTERVAL;
+    for (const [other, times] of counted) {
+      if (times.some(isRecent)) break;
+      counted.delete(other);
     }
-    if (last.has(key)) {
-      throw new PromgateError('too_many_requests', 'this was purged less than a second ago; try again in 1s', {
-        headers: { 'Retry-After': '1' },
-      });
+    const recent = counted.get(key)?.filter(isRecent) ?? [];
+    if (recent.length >= most) {
+      throw new PromgateError('too_many_requests', `${reason}; try again in 1s`, { headers: { 'Retry-After': '1' } });
     }
-    last.set(key, at);
+    return () => {
+      counted.delete(key);
+      counted.set(key, [...recent, at]);
+    };
   };
 }

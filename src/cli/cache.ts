@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { PurgeSubject } from '../cache/purge.ts';
 import type { Settings } from '../config/settings.ts';
@@ -29,14 +31,15 @@ export const register: RegisterCommand = (program) => {
 
   addOutputOption(addSettingsOptions(cache.command('purge'), 'storage'))
     .description('have the servers asked anew, by all running processes')
-    .option('--environment <name>', 'what an environment is shown, such as acme/shop:production')
-    .option('--project <path>', "what a project's own endpoint is shown, such as acme/shop")
-    .option('--group <path>', "what a group's own endpoint is shown, such as acme")
-    .option('--server <name>', 'all that a server has answered')
-    .option('--of <name>', 'where several servers have the name: instance, or the path of what it belongs to')
+    .option('--environment <name>', 'what an environment is shown, such as acme/shop:production', once)
+    .option('--project <path>', "what a project's own endpoint is shown, such as acme/shop", once)
+    .option('--group <path>', "what a group's own endpoint is shown, such as acme", once)
+    .option('--server <name>', 'all that a server has answered', once)
+    .option('--of <name>', 'where several servers have the name: instance, or the path of what it belongs to', once)
     .option('--all', 'everything')
     .action(async (options: PurgeOptions, command: Command) => {
       const settings = await settingsOf(command);
+      const where = whereItIs(settings);
       const found = await find(options, settings);
       if (found === null) return;
       const { purge } = await import('../cache/purge.ts');
@@ -47,9 +50,22 @@ export const register: RegisterCommand = (program) => {
       } finally {
         await database.close();
       }
-      await print(options.output, { purged: found.data }, `Purged ${found.words}.`);
+      await print(options.output, { purged: found.data, database: where }, `Purged ${found.words}, in ${where}.`);
     });
 };
+
+function once(value: string, previous: string | undefined): string {
+  if (previous === undefined) return value;
+  throw new UsageError(`each option can be given once: ${JSON.stringify(previous)} and ${JSON.stringify(value)} are two`);
+}
+
+/** The database, for a person. One that is not there holds nothing to purge, and a new one would be nobody's: throws. */
+function whereItIs({ databaseUrl, dataDir }: Settings): string {
+  if (databaseUrl !== '') return 'PostgreSQL';
+  const file = join(dataDir, 'promgate.db');
+  if (existsSync(file)) return file;
+  throw new Error(`There is no database ${file}: set data_dir (--data-dir) or database_url to what the gateway uses.`);
+}
 
 /** `null`: no server answers there, or it must not, which is told. */
 async function find({ all, server, of, ...named }: PurgeOptions, settings: Settings): Promise<Found | null> {
@@ -58,9 +74,10 @@ async function find({ all, server, of, ...named }: PurgeOptions, settings: Setti
     return path === undefined ? [] : [{ level, path }];
   });
   const [endpoint] = endpoints;
-  if (endpoints.length + (server === undefined ? 0 : 1) + (all === true ? 1 : 0) !== 1) {
-    throw new UsageError('say what to purge, one of --environment, --project, --group, --server and --all');
-  }
+  const count = endpoints.length + (server === undefined ? 0 : 1) + (all === true ? 1 : 0);
+  const choices = 'one of --environment, --project, --group, --server and --all';
+  if (count === 0) throw new UsageError(`say what to purge, ${choices}`);
+  if (count > 1) throw new UsageError(`give only ${choices}`);
   if (of !== undefined && server === undefined) throw new UsageError('--of goes only with --server');
   if (server !== undefined) {
     const { namedServerSubject } = await import('../cache/purge-names.ts');
@@ -78,7 +95,7 @@ async function find({ all, server, of, ...named }: PurgeOptions, settings: Setti
   const { endpointSubject } = await import('../cache/purge-names.ts');
   try {
     const { server, subject } = endpointSubject(directory, target);
-    const words = `what ${level} ${path} is shown by server ${server.name}`;
+    const words = `what ${level} ${path} is shown by server ${server.name}, and all that are shown the same`;
     return { subject, data: { [level]: path, server: server.name }, words };
   } catch (error) {
     if (!(error instanceof PromgateError)) throw error;

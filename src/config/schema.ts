@@ -175,7 +175,7 @@ export const schema = {
   cacheMemory: key({
     path: 'cache.memory',
     default: '256MiB',
-    meaning: `Most memory for kept answers; \`0\` keeps none. ${perProcess} A change needs a restart.`,
+    meaning: `Most memory for kept answers; \`0\` keeps none, in Redis neither. ${perProcess} A change needs a restart.`,
     read: sizeOrNone,
   }),
   cacheRecentWindow: key({

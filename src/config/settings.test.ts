@@ -273,6 +273,16 @@ outbound: { allow: [] }            # hosts and networks, beside public addresses
     expect(warnings).toEqual(['promgate.yml:8: outbound: has no effect in this version']);
   });
 
+  it('a warning names a shared cache that is not used', () => {
+    const warnings: string[] = [];
+    const warn = (line: string) => warnings.push(line);
+    load({ file: 'cache: { redis_url: "redis://u:p@localhost" }' }, warn);
+    load({ file: 'cache: { memory: 0 }' }, warn);
+    expect(warnings).toEqual([]);
+    load({ file: 'cache: { memory: 0, redis_url: "redis://u:p@localhost" }' }, warn);
+    expect(warnings).toEqual(['cache.redis_url: has no effect, because cache.memory is 0']);
+  });
+
   it('problems elsewhere are told beside the warnings', () => {
     const warnings: string[] = [];
     expect(() => load({ file: 'outbound: { anything: [1, { a: b }] }\nlimit: {}\n' }, (line) => warnings.push(line))).toThrow(

@@ -123,6 +123,9 @@ export function loadSettings(sources: Sources, warn: Warn = () => {}): Settings 
     logLevel: take(schema.logLevel),
   };
   if (problems.length > 0) throw new ConfigError(problems);
+  if (settings.cache.redisUrl !== '' && settings.cache.memory === 0) {
+    warn('cache.redis_url: has no effect, because cache.memory is 0');
+  }
   return settings;
 }
 

@@ -3,6 +3,10 @@ import { Counter, type CounterConfiguration, Gauge, Registry } from 'prom-client
 import type { CacheResult } from '../cache/answer.ts';
 import type { Directory } from '../directory/snapshot.ts';
 
+/** Label values that are there from the start with 0: `increase` does not see the first of a series that begins with 1. */
+const cacheResults: readonly CacheResult[] = ['hit', 'partial', 'miss', 'bypass', 'coalesced'];
+const comparisons = ['match', 'mismatch', 'skipped'] as const;
+
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export interface Metrics {
@@ -17,7 +21,7 @@ export interface Metrics {
   /** Points of range answers that came from the cache. */
   cachePointsSaved(points: number): void;
   /** One answer from the cache that was compared with the server's, or was not. */
-  cacheCompared(result: 'match' | 'mismatch' | 'skipped'): void;
+  cacheCompared(result: (typeof comparisons)[number]): void;
   /** One use of the memory that processes share. */
   sharedCache(operation: string, outcome: string): void;
   setReady(ready: boolean): void;
@@ -60,23 +64,30 @@ export function createMetrics(
     labelNames: ['reason'],
     registers,
   });
-  const cacheRequests = tally({
-    name: 'promgate_cache_requests_total',
-    help: 'Answers by what the cache had to do with them.',
-    labelNames: ['result'],
-    registers,
-  });
+  rejections.inc({ reason: 'verification' }, 0);
+  const cacheRequests = tally(
+    {
+      name: 'promgate_cache_requests_total',
+      help: 'Answers by what the cache had to do with them.',
+      labelNames: ['result'],
+      registers,
+    },
+    cacheResults,
+  );
   const pointsSaved = new Counter({
     name: 'promgate_cache_saved_points_total',
     help: 'Points of range answers (series times points in time) that came from the cache.',
     registers,
   });
-  const compared = tally({
-    name: 'promgate_cache_shadow_checks_total',
-    help: "Answers from the cache that were compared with the server's own, by result.",
-    labelNames: ['result'],
-    registers,
-  });
+  const compared = tally(
+    {
+      name: 'promgate_cache_shadow_checks_total',
+      help: "Answers from the cache that were compared with the server's own, by result.",
+      labelNames: ['result'],
+      registers,
+    },
+    comparisons,
+  );
   const shared = tally({
     name: 'promgate_cache_shared_requests_total',
     help: 'Uses of the cache that processes share, by operation and outcome.',
@@ -138,10 +149,16 @@ export function createMetrics(
 
 /**
  * A counter for the way of every answer: a plain map of numbers, made into samples only when somebody scrapes (the
- * library's own `inc` takes about a microsecond).
+ * library's own `inc` takes about a microsecond). `known`: values of its one label that are there from the start.
  */
-function tally(configuration: CounterConfiguration<string> & { labelNames: string[] }): { add(...values: string[]): void } {
+function tally(
+  configuration: CounterConfiguration<string> & { labelNames: string[] },
+  known: readonly string[] = [],
+): { add(...values: string[]): void } {
   const counts = new Map<string, { labels: Record<string, string>; count: number }>();
+  const labelsOf = (values: readonly string[]) =>
+    Object.fromEntries(configuration.labelNames.map((name, i) => [name, values[i] ?? '']));
+  for (const value of known) counts.set(value, { labels: labelsOf([value]), count: 0 });
   new Counter({
     ...configuration,
     collect() {
@@ -152,13 +169,9 @@ function tally(configuration: CounterConfiguration<string> & { labelNames: strin
   return {
     add(...values) {
       const key = values.join('\n');
-      const known = counts.get(key);
-      if (known !== undefined) known.count++;
-      else
-        counts.set(key, {
-          labels: Object.fromEntries(configuration.labelNames.map((name, i) => [name, values[i] ?? ''])),
-          count: 1,
-        });
+      const counted = counts.get(key);
+      if (counted === undefined) counts.set(key, { labels: labelsOf(values), count: 1 });
+      else counted.count++;
     },
   };
 }

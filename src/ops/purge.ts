@@ -53,9 +53,9 @@ export function opsPurge(parts: OpsPurgeParts): (app: FastifyInstance, options: 
       handler: async (request, reply) => {
         const parsed = body.safeParse(request.body);
         if (!parsed.success) throw new FaultyBody(parsed.error.issues);
-        const { subject, purged } = find(parts.directory(), parsed.data);
+        const { subject, purged, logged } = find(parts.directory(), parsed.data);
         await parts.purge(subject);
-        parts.log.info('the cache was purged', { purged: JSON.stringify(purged) });
+        parts.log.info('the cache was purged', logged);
         return reply.send({ purged });
       },
     });
@@ -69,18 +69,26 @@ export function opsPurge(parts: OpsPurgeParts): (app: FastifyInstance, options: 
   }
 }
 
-/** What is meant, and how it is told. */
-function find(
-  directory: Directory,
-  { server: name, of, environment }: z.output<typeof body>,
-): { subject: PurgeSubject; purged: object } {
+/** What is meant, how it is told, and how it is logged. */
+interface Found {
+  readonly subject: PurgeSubject;
+  readonly purged: object;
+  readonly logged: Record<string, string>;
+}
+
+function find(directory: Directory, { server: name, of, environment }: z.output<typeof body>): Found {
   if (name !== undefined) {
     const found = namedServerSubject(directory, name, of);
-    return { subject: found.subject, purged: { server: name, of: found.of } };
+    const purged = { server: name, of: found.of };
+    return { subject: found.subject, purged, logged: { purged: 'server', ...purged } };
   }
-  if (environment === undefined) return { subject: everything, purged: { all: true } };
+  if (environment === undefined) return { subject: everything, purged: { all: true }, logged: { purged: 'all' } };
   const target = namedTarget(directory, environment);
   if (target === null) throw new PromgateError('not_found', `There is no environment, project or group ${environment}.`);
   const { server, subject } = endpointSubject(directory, target);
-  return { subject, purged: { environment, server: server.name } };
+  return {
+    subject,
+    purged: { environment, server: server.name },
+    logged: { purged: 'endpoint', target: environment, server: server.name },
+  };
 }
