@@ -9,10 +9,11 @@ export interface RedisLink {
   /** Whether there is a connection. */
   readonly ready: boolean;
   /**
-   * The reply to a command, strings as buffers but for short ones such as `OK`. Rejects with `RedisTimeout` when it takes longer
-   * than `timeout` (ms), else with what Redis says or with what happened to the connection.
+   * The reply to a command, strings as buffers but for short ones such as `OK`. Rejects with `RedisTimeout` when no reply to
+   * anything has come for `silence` (ms) while it waited, with `LinkBusy` when at `deadline` (by `performance.now()`) others' still
+   * come before it, else with what Redis says or with what happened to the connection.
    */
-  ask(command: readonly (string | Buffer)[], timeout: number): Promise<unknown>;
+  ask(command: readonly (string | Buffer)[], silence: number, deadline?: number): Promise<unknown>;
   /** Breaks the connection off, with all that is unanswered; there will be a new one. */
   drop(reason: string): void;
   /** Ends it for good, at once. */
@@ -20,11 +21,15 @@ export interface RedisLink {
 }
 
 export class RedisTimeout extends Error {}
+/** Redis does reply, but so much else is asked of it that this has to do without. */
+export class LinkBusy extends Error {}
 
 /** For connecting and for the password to be looked at, in milliseconds. */
 const CONNECT_TIMEOUT = 2_000;
-/** A connection that leaves a command unanswered for so long (ms) is taken for dead: there is no other way to see that the machine is gone. */
+/** A connection that replies nothing for so long (ms) while a command waits is taken for dead: there is no other way to see that the machine is gone. */
 const SILENCE = 1_000;
+/** When this process itself looks so much (ms) too late, it was busy, and what it did not hear is not Redis' silence: it listens once more. */
+const LATE = 10;
 /** Between two attempts to connect: from the first to the second, doubled each time. Milliseconds. */
 const FIRST_WAIT = 100;
 const LONGEST_WAIT = 2_000;
@@ -63,9 +68,9 @@ export function openRedisLink(url: string, onTrouble: (startedAt: number, reason
     get ready() {
       return current !== null;
     },
-    async ask(command, timeout) {
+    async ask(command, silence, deadline = Number.POSITIVE_INFINITY) {
       if (current === null) throw new Error('not connected');
-      return current.ask(command, timeout);
+      return current.ask(command, silence, deadline);
     },
     drop(reason) {
       current?.fail(new Error(reason));
@@ -107,6 +112,8 @@ class Connection {
   /** Why it is over; what is unanswered then fails for the same reason. */
   #failure: unknown = null;
   #client: Client | null = null;
+  /** When the last reply came, by `performance.now()`. */
+  #heardAt = 0;
 
   constructor() {
     // Whoever waits hears of it; nobody has to.
@@ -150,20 +157,39 @@ class Connection {
     this.#client?.destroy();
   }
 
-  ask(command: readonly (string | Buffer)[], timeout: number): Promise<unknown> {
+  ask(command: readonly (string | Buffer)[], silence: number, deadline: number): Promise<unknown> {
     const client = this.#client;
     if (client === null) throw new Error('not connected');
     return new Promise((resolve, reject) => {
       let answered = false;
-      // When this process was busy for long, the reply may be there and only not be read yet: it is before an immediate.
-      let timer = setTimeout(() => setImmediate(giveUp), timeout);
-      const giveUp = () => {
-        if (answered) return;
-        reject(new RedisTimeout(`no reply within ${timeout} ms`));
-        timer = setTimeout(() => this.fail(new RedisTimeout(`no reply within ${SILENCE} ms`)), SILENCE - timeout);
+      let timer: NodeJS.Timeout | undefined;
+      let silentFrom = performance.now();
+      let wasLate = false;
+      /** Gives the command up when it is time to; what is heard meanwhile puts that off, up to `latest`. */
+      const watch = (longest: number, latest: number, giveUp: (error: Error) => void) => {
+        const silentAt = () => Math.max(silentFrom, this.#heardAt) + longest;
+        const dueAt = Math.min(silentAt(), latest);
+        const look = () => {
+          if (answered) return;
+          const at = performance.now();
+          if (!wasLate && at > dueAt + LATE) {
+            wasLate = true;
+            silentFrom = at;
+          }
+          if (at >= silentAt()) giveUp(new RedisTimeout(`no reply within ${longest} ms`));
+          else if (at >= latest) giveUp(new LinkBusy('others were replied to until it was too late'));
+          else watch(longest, latest, giveUp);
+        };
+        // When this process was busy for long, the reply may be there and only not be read yet: it is before an immediate.
+        timer = setTimeout(() => setImmediate(look), Math.ceil(dueAt - performance.now()));
       };
+      watch(silence, deadline, (error) => {
+        reject(error);
+        watch(SILENCE, Number.POSITIVE_INFINITY, (silent) => this.fail(silent));
+      });
       const settle = () => {
         answered = true;
+        this.#heardAt = performance.now();
         clearTimeout(timer);
       };
       client

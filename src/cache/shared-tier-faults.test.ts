@@ -79,6 +79,25 @@ describe.concurrent('where Redis', { timeout: 90_000 }, () => {
     expect(lines(seen)).toEqual([notRead, readAgain]);
   });
 
+  it('is asked for more at once than it can send soon, some is not read, and it is not left alone for that', async ({
+    onTestFinished,
+  }) => {
+    const redis = await started({}, onTestFinished);
+    const seen = await connected(redis.url, secret, onTestFinished);
+    const large = [pieceOf(0, Buffer.alloc(7 * 1024 * 1024))];
+    const keys = Array.from({ length: 16 }, (_, i) => `${i}`);
+    for (const key of keys) await stored(seen, key, large);
+    for (let round = 0; round < 6; round++) {
+      seen.outcomes.length = 0;
+      const all = await Promise.all(keys.map((key) => seen.tier.get(key)));
+      // No more than 32 MiB: four of them. A machine that is busy too may not read even those in a second.
+      expect(all.filter((pieces) => pieces !== null).length).toBeLessThanOrEqual(4);
+      expect(seen.outcomes.filter((outcome) => outcome !== 'get hit' && outcome !== 'get skipped')).toEqual([]);
+    }
+    await eventually(() => get(seen, '0'), 'hit');
+    expect(lines(seen)).toEqual([]);
+  });
+
   it('stands still, no more than 64 values wait for it', async ({ onTestFinished }) => {
     const redis = await started({}, onTestFinished);
     const seen = await connected(redis.url, secret, onTestFinished);
