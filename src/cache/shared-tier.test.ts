@@ -67,20 +67,30 @@ describe('the shared tier', () => {
   });
 
   const mebibyte = 1024 * 1024;
-  it.each([1_000, mebibyte - 1, mebibyte, mebibyte + 1, 2 * mebibyte, 3_000_000, 8 * mebibyte])(
-    'carries a value of %d bytes unharmed',
-    async (length) => {
-      const seen = await connected(redis.url);
-      const beside = (await encodePieces('value', [pieceOf(0, Buffer.alloc(100))], secret)).length - 100;
-      const bytes = randomBytes(length - beside);
-      await redis.ask('FLUSHALL');
-      await stored(seen, 'value', [pieceOf(0, bytes)]);
-      const [key = ''] = await keysOf(redis);
-      expect(await redis.ask('STRLEN', key)).toBe(length);
-      const [piece] = await found(seen, 'value');
-      expect(piece?.bytes.equals(bytes)).toBe(true);
-    },
-  );
+  it.each([
+    1_000,
+    65_535,
+    65_536,
+    65_537,
+    327_680,
+    327_681,
+    mebibyte - 1,
+    mebibyte,
+    mebibyte + 1,
+    2 * mebibyte,
+    3_000_000,
+    8 * mebibyte,
+  ])('carries a value of %d bytes unharmed', async (length) => {
+    const seen = await connected(redis.url);
+    const beside = (await encodePieces('value', [pieceOf(0, Buffer.alloc(100))], secret)).length - 100;
+    const bytes = randomBytes(length - beside);
+    await redis.ask('FLUSHALL');
+    await stored(seen, 'value', [pieceOf(0, bytes)]);
+    const [key = ''] = await keysOf(redis);
+    expect(await redis.ask('STRLEN', key)).toBe(length);
+    const [piece] = await found(seen, 'value');
+    expect(piece?.bytes.equals(bytes)).toBe(true);
+  });
 
   it('writes nothing that is over 8 MiB, or that is not to be kept', async () => {
     const seen = await connected(redis.url);
