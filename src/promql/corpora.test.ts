@@ -89,6 +89,7 @@ function newerThanServer(expr: Expr): boolean {
     if (node.kind === 'Call' && functionSignature(node.name)?.experimental) found = true;
     if ('range' in node && typeof node.range !== 'number') found = true;
     if ('offset' in node && typeof node.offset !== 'number') found = true;
+    if (node.kind === 'Subquery' && node.step !== null && typeof node.step !== 'number') found = true;
     if (node.kind === 'VectorSelector' && node.matchers.some(({ label }) => !/^[a-zA-Z_]\w*$/.test(label))) found = true;
   });
   return found;

@@ -23,7 +23,9 @@ describe('the replacement character', () => {
       const reply = await rig.send(environment, '/api/v1/query', at(text));
       expectNoTrace(reply, text);
       expect({ environment, status: reply.status, body: reply.body }).toMatchObject({ environment, status: 200 });
-      if (environment === 'prometheus') expect(await expectConfined(rig, rig.recorders.prometheus.take())).toBeGreaterThan(0);
+      // Written otherwise, it was asked before.
+      if (environment !== 'prometheus' || reply.headers.get('x-promgate-cache') === 'hit') continue;
+      expect(await expectConfined(rig, rig.recorders.prometheus.take())).toBeGreaterThan(0);
     }
   });
 
