@@ -76,7 +76,7 @@ export function createCache(parts: CacheParts): Cache {
     const { asked, binding, source } = question;
     const { policy, cache: rules } = binding;
     const plan = store.largest === 0 ? null : planOf(asked, binding, Date.now());
-    if (plan !== null) policies.set(policy, binding);
+    if (plan !== null && policies.get(policy) !== binding) policies.set(policy, binding);
     const flight = flightOf(question, asked.parameters, gzip && plan === null);
     if (plan === null) {
       return sharing.join(flight, receiver, (all) => source(asked.parameters, gzip, received(all, 'bypass')));

@@ -17,6 +17,9 @@ import { createScanner, type Scanner } from './scan.ts';
 import { pieceSize } from './slice.ts';
 import type { Question } from './source.ts';
 
+/** Bytes of pieces of which nothing is held for a reader. */
+const SMALL = 512 * 1024;
+
 export interface RangeParts {
   readonly keeper: RangeKeeper;
   /** For answers that are being looked at. */
@@ -41,7 +44,6 @@ export function answerFrom(
   { held, saved }: Pick<RangeParts, 'held' | 'saved'>,
 ): Asking {
   const { server, limits } = question.binding;
-  const pieces = new Map(parts.map(({ piece }) => [piece, pieceSize(piece)]));
   const emitted = {
     chunks: assemble(parts),
     contentType: parts[0]?.piece.envelope.contentType ?? 'application/json',
@@ -50,6 +52,9 @@ export function answerFrom(
     tooLarge: () => answerTooLarge(server, limits.maxResponse),
     onEnd: saved,
   };
+  // A small one is copied and handed over at once.
+  if (parts.reduce((sum, { piece }) => sum + piece.bytes.length, 0) <= SMALL) return emit(emitted, receiver);
+  const pieces = new Map(parts.map(({ piece }) => [piece, pieceSize(piece)]));
   return (
     whileHeld(held, pieces, receiver, (own) => emit(emitted, own)) ??
     question.source(question.asked.parameters, false, received(receiver, 'bypass'))

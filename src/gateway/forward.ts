@@ -153,7 +153,7 @@ function filtered(filter: Filter, question: Question, binding: Binding, parts: F
 function answerHeaders({ headers }: Visit, from: CacheResult, askedAt: number, metrics: Metrics): string[] {
   metrics.cache(from);
   const flat: string[] = [];
-  for (const [name, value] of Object.entries(headers)) flat.push(name, value);
+  for (const name in headers) flat.push(name, headers[name] ?? '');
   const timing = `${from === 'hit' ? 'cache' : 'upstream'};dur=${(performance.now() - askedAt).toFixed(1)}`;
   flat.push('X-Promgate-Cache', from, 'Server-Timing', timing, 'X-Content-Type-Options', 'nosniff', 'Cache-Control', 'no-store');
   return flat;

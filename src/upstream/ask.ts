@@ -52,7 +52,7 @@ const RETRY_WITHIN = 250;
  * Bytes of an answer after which others get their turn: libuv hands over up to 2 MiB of one socket before it looks at the next, and
  * small answers would wait for that long again and again.
  */
-const TURN = 128 * 1024;
+const TURN = 512 * 1024;
 
 /** Sends the request. `onDone` hears once of the outcome: an HTTP status or the code of the error that ended it. */
 export function ask(pool: Pool, server: Server, request: Request, receiver: Receiver, onDone: (outcome: string) => void): Asking {
