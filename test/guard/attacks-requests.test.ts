@@ -236,9 +236,7 @@ describe('attack 11: paths that lead elsewhere', () => {
     const reply = await rig.send('prometheus', path, params);
     expectNoTrace(reply, asked(path, params));
     expect(comparable(reply)).toEqual(comparable(await rig.alone('prometheus', plain, params)));
-    // The same question in the same words was asked before: then it came to the same.
-    const isHit = reply.raw.includes('X-Promgate-Cache: hit');
-    expect(await expectConfined(rig, rig.recorders.prometheus.take())).toBeGreaterThan(isHit ? -1 : 0);
+    expect(await expectConfined(rig, rig.recorders.prometheus.take())).toBeGreaterThan(0);
   }
 });
 
@@ -323,6 +321,6 @@ describe('attack 15: what was answered before', () => {
     await withinASecond(async () => !(await found()));
     rig.recorders.prometheus.take();
     for (let round = 0; round < 3; round++) expect(await found()).toBe(false);
-    await expectConfined(rig, rig.recorders.prometheus.take());
+    expect(await expectConfined(rig, rig.recorders.prometheus.take())).toBe(3);
   });
 });

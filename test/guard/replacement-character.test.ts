@@ -23,9 +23,7 @@ describe('the replacement character', () => {
       const reply = await rig.send(environment, '/api/v1/query', at(text));
       expectNoTrace(reply, text);
       expect({ environment, status: reply.status, body: reply.body }).toMatchObject({ environment, status: 200 });
-      // Written otherwise, it was asked before.
-      if (environment !== 'prometheus' || reply.raw.includes('X-Promgate-Cache: hit')) continue;
-      expect(await expectConfined(rig, rig.recorders.prometheus.take())).toBeGreaterThan(0);
+      if (environment === 'prometheus') expect(await expectConfined(rig, rig.recorders.prometheus.take())).toBeGreaterThan(0);
     }
   });
 

@@ -87,7 +87,9 @@ export async function startGuardRig({
     };
     const buildinfo = { '/api/v1/status/buildinfo': '{"status":"success","data":{}}' };
     const pretender = await keep(startRecorder(prometheus.prometheus.url, buildinfo), (recorder) => recorder.stop());
-    const enforce = (value: string) => ({ enforce: { [own.label]: value } });
+    // Each question is to be seen at the server; what is kept, and for whom, is the matter of `test/cache/access.test.ts`.
+    const cache = { enabled: false };
+    const enforce = (value: string) => ({ enforce: { [own.label]: value }, cache });
     const resources = (enforced = '{{kube_namespace}}'): string =>
       JSON.stringify({
         servers: [{ name: 'everybody', url: recorders.prometheus.url, ...enforce(enforced) }],
@@ -109,6 +111,7 @@ export async function startGuardRig({
                 environment_scope: 'several',
                 url: recorders.prometheus.url,
                 enforce: { [own.label]: [enforced, ...otherValues], job: ['shop', 'node', 'live'] },
+                cache,
               },
               { name: 'pretender', environment_scope: 'pretender', url: pretender.url, ...enforce(enforced) },
               {
