@@ -61,10 +61,10 @@ export function createCache(parts: CacheParts): Cache {
   const store = createStore(parts.memory);
   const keeper = createRangeKeeper(store, parts.tier);
   const sharing = createSharing();
-  const shadow = createShadow({ store, keeper, rate: parts.shadow, log: parts.log, compared: parts.compared });
   /** Those under which something may be kept. */
   const policies = new LRUCache<string, Binding>({ max: MOST_POLICIES });
   const budget = createBudget(Math.max(LEAST_BUDGET, parts.memory / 2));
+  const shadow = createShadow({ store, keeper, budget, rate: parts.shadow, log: parts.log, compared: parts.compared });
   const askPart: RangeParts['askPart'] = (question, parameters, receiver) =>
     sharing.join(flightOf(question, parameters, false), receiver, (all) =>
       question.source(parameters, false, received(all, 'miss')),

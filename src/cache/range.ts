@@ -10,10 +10,9 @@ import type { RangePlan } from './cacheable.ts';
 import { emit } from './emit.ts';
 import { type Coverage, overlay, questionsFor } from './extents.ts';
 import { type Held, whileHeld } from './held.ts';
-import { isKeepable, serverTime } from './keep.ts';
 import type { Piece, Span } from './piece.ts';
-import type { RangeKeeper, Told } from './range-keeper.ts';
-import { createScanner, type Scanner } from './scan.ts';
+import type { RangeKeeper } from './range-keeper.ts';
+import { Reading } from './reading.ts';
 import { pieceSize } from './slice.ts';
 import type { Question } from './source.ts';
 
@@ -22,7 +21,7 @@ const SMALL = 512 * 1024;
 
 export interface RangeParts {
   readonly keeper: RangeKeeper;
-  /** For answers that are being looked at. */
+  /** For answers that are being scanned. */
   readonly budget: Budget;
   /** Asks for another stretch of what the question asks, together with others who ask the same. */
   readonly askPart: (question: Question, parameters: string, receiver: AnswerReceiver) => Asking;
@@ -134,57 +133,6 @@ function fetchAll(plan: RangePlan, question: Question, receiver: AnswerReceiver,
     },
     resume: () => asking.resume(),
   };
-}
-
-/** Bytes that a scanner needs for each byte of an answer, with its index and room to grow. */
-const NEEDED = 2.5;
-
-/** One answer being scanned. */
-class Reading {
-  readonly #plan: RangePlan;
-  readonly #span: Span;
-  readonly #parts: RangeParts;
-  readonly #askedAt = Date.now();
-  #scanner: Scanner | null = null;
-  #taken = 0;
-  /** What the head told; only of use where there is a piece in the end. */
-  told: Told = { serverTime: 0, roundsTimes: true };
-
-  constructor(plan: RangePlan, span: Span, parts: RangeParts) {
-    this.#plan = plan;
-    this.#span = span;
-    this.#parts = parts;
-  }
-
-  /** Each of these returns whether it can still come to something. */
-  head(head: Head): boolean {
-    if (!isKeepable(head)) return false;
-    this.told = { serverTime: serverTime(head, this.#askedAt), roundsTimes: head.isVictoriaMetrics };
-    this.#scanner = createScanner(this.#plan.grid, this.#span, head.contentType, this.#parts.keeper.largest);
-    return true;
-  }
-
-  data(chunk: Buffer): boolean {
-    if (this.#scanner === null) return false;
-    const needed = Math.ceil(chunk.length * NEEDED);
-    const hasRoom = this.#parts.budget.take(needed);
-    if (hasRoom) this.#taken += needed;
-    if (hasRoom && this.#scanner.push(chunk)) return true;
-    this.release();
-    return false;
-  }
-
-  finish(): Piece | null {
-    const piece = this.#scanner?.finish(this.#askedAt) ?? null;
-    this.release();
-    return piece;
-  }
-
-  release(): void {
-    this.#scanner = null;
-    this.#parts.budget.give(this.#taken);
-    this.#taken = 0;
-  }
 }
 
 /**

@@ -5,6 +5,7 @@ import { createLog } from '../ops/log.ts';
 import type { Receiver } from '../upstream/ask.ts';
 import { headOf } from './answer.ts';
 import type { Part } from './assemble.ts';
+import { createBudget } from './budget.ts';
 import type { RangePlan, WholePlan } from './cacheable.ts';
 import type { Piece, Span } from './piece.ts';
 import { createRangeKeeper } from './range-keeper.ts';
@@ -66,7 +67,14 @@ function bench({ rate = 1, atOnce }: { rate?: number; atOnce?: (receiver: Receiv
   const results: string[] = [];
   const lines: string[] = [];
   const log = createLog('error', (line) => lines.push(line));
-  const shadow = createShadow({ store, keeper, rate: () => rate, log, compared: (result) => results.push(result) });
+  const shadow = createShadow({
+    store,
+    keeper,
+    budget: createBudget(64 * MiB),
+    rate: () => rate,
+    log,
+    compared: (result) => results.push(result),
+  });
   const { question, asked } = questionOf(binding, atOnce);
   const answer = (text: string, change = {}) => {
     const all = asked.at(-1)?.receiver;

@@ -6,10 +6,12 @@ import type { Log } from '../ops/log.ts';
 import type { Receiver } from '../upstream/ask.ts';
 import { isObject, parseJson } from '../upstream/json.ts';
 import { assemble, type Part } from './assemble.ts';
+import type { Budget } from './budget.ts';
 import type { RangePlan, WholePlan } from './cacheable.ts';
-import { isClean, isKeepable, serverTime } from './keep.ts';
-import type { RangeKeeper, Told } from './range-keeper.ts';
-import { createScanner, type Scanner } from './scan.ts';
+import { isClean, isKeepable } from './keep.ts';
+import type { Piece } from './piece.ts';
+import type { RangeKeeper } from './range-keeper.ts';
+import { Reading } from './reading.ts';
 import { cutPiece } from './slice.ts';
 import type { Question } from './source.ts';
 import type { Store, WholeAnswer } from './store.ts';
@@ -23,6 +25,8 @@ export interface Shadow {
 export interface ShadowParts {
   readonly store: Store;
   readonly keeper: RangeKeeper;
+  /** For answers that are being scanned. */
+  readonly budget: Budget;
   /** From 0 to 1. */
   readonly rate: () => number;
   readonly log: Log;
@@ -34,7 +38,7 @@ const AT_ONCE = 2;
 /** Bytes of an answer that is compared whole. */
 const MOST = 4 * 1024 * 1024;
 
-export function createShadow({ store, keeper, rate, log, compared }: ShadowParts): Shadow {
+export function createShadow({ store, keeper, budget, rate, log, compared }: ShadowParts): Shadow {
   let running = 0;
 
   function sampled(): boolean {
@@ -63,7 +67,10 @@ export function createShadow({ store, keeper, rate, log, compared }: ShadowParts
         head: look.head,
         data: look.data,
         end: () => done(look.end()),
-        fail: () => done(null),
+        fail() {
+          look.fail?.();
+          done(null);
+        },
       });
     } catch {
       done(null);
@@ -76,27 +83,22 @@ export function createShadow({ store, keeper, rate, log, compared }: ShadowParts
       const first = kept[0]?.span.first ?? plan.span.first;
       const last = kept.at(-1)?.span.last ?? plan.span.last;
       const { step, phase } = plan.grid;
-      const askedAt = Date.now();
-      let scanner: Scanner | null = null;
-      let told: Told = { serverTime: 0, roundsTimes: true };
-      let fresh: ReturnType<Scanner['finish']> = null;
+      const reading = new Reading(plan, { first, last }, { keeper, budget });
+      let fresh: Piece | null = null;
       const look: Look = {
-        head(head) {
-          if (!isKeepable(head)) return;
-          told = { serverTime: serverTime(head, askedAt), roundsTimes: head.isVictoriaMetrics };
-          scanner = createScanner(plan.grid, { first, last }, head.contentType, keeper.largest);
-        },
+        head: (head) => void reading.head(head),
         data(chunk) {
-          if (scanner?.push(chunk) === false) scanner = null;
+          reading.data(chunk);
           return true;
         },
         end() {
-          fresh = scanner?.finish(askedAt) ?? null;
+          fresh = reading.finish();
           return fresh === null ? null : agrees(fresh, kept);
         },
+        fail: () => reading.release(),
       };
       compare(question, question.between(phase + first * step, phase + last * step), look, () => {
-        if (fresh !== null) keeper.replace(plan, question.binding, fresh, told);
+        if (fresh !== null) keeper.replace(plan, question.binding, fresh, reading.told);
       });
     },
     whole(plan, question, kept) {
@@ -127,10 +129,11 @@ export function createShadow({ store, keeper, rate, log, compared }: ShadowParts
 
 interface Look extends Pick<Receiver, 'head' | 'data'> {
   end(): boolean | null;
+  fail?(): void;
 }
 
 /** Byte by byte, where the kept parts are. */
-function agrees(fresh: NonNullable<ReturnType<Scanner['finish']>>, kept: readonly Part[]): boolean {
+function agrees(fresh: Piece, kept: readonly Part[]): boolean {
   return kept.every(({ piece, span }) => {
     const now = assemble([{ piece: cutPiece(fresh, span), span, cached: false }]);
     const before = assemble([{ piece, span, cached: true }]);

@@ -5,7 +5,7 @@ import type { Head } from '../upstream/head.ts';
 
 /** Bytes; below, an answer fits into a few packets as it is. */
 const WORTHWHILE = 4096;
-/** The quickest: it takes a seventh of JSON's size already, at four times the speed of the usual level. */
+/** The quickest: of 270 KB in JSON it leaves 48, where the usual level leaves 38 and takes three to four times as long (measured). */
 const LEVEL = constants.Z_BEST_SPEED;
 
 /** Encoders at once, each of which takes 256 KiB (zlib.h) for as long as its reader does. Answers beyond go as they are. */
