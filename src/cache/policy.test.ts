@@ -33,6 +33,7 @@ function server(change: Partial<Server> = {}, headers: Record<string, string> = 
     expose: [],
     cache: {},
     revision: 'r1',
+    restricted: false,
     connection: { auth: { bearer: 't0ken' }, headers, queryParams, tls: {} },
     ...change,
   };

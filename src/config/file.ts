@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
-import { type ConfigProblem, formatProblem } from './problems.ts';
-import { keys, pathsOf, unusedSections } from './schema.ts';
+import type { ConfigProblem } from './problems.ts';
+import { keys, pathsOf } from './schema.ts';
 import { didYouMean } from './suggest.ts';
 
 /** The text of one value and where it stood, before anything is known of its meaning. */
@@ -32,13 +32,12 @@ export function readFailure(error: unknown): string {
 
 /**
  * Reads a YAML configuration file flat: dotted path → text of the value. Whatever is no known key with a plain value goes
- * to `problems`; `warn` gets a line for each section without effect. `name` is how the user calls the file, `askedBy` the
+ * to `problems`. `name` is how the user calls the file, `askedBy` the
  * flag or variable that names it.
  */
 export function readConfigFile(
   { file, name, askedBy }: { file: string; name: string; askedBy: string },
   problems: ConfigProblem[],
-  warn: Warn,
 ): Map<string, RawValue> {
   const values = new Map<string, RawValue>();
   let text: string;
@@ -73,8 +72,6 @@ export function readConfigFile(
       if (prefix === '' && sections.has(path)) {
         if (isMap(value)) readSection(value, `${path}.`);
         else if (!isEmpty(value)) complain(keyNode, path, 'holds keys of its own, it has no value');
-      } else if (prefix === '' && unusedSections.includes(path)) {
-        warn(formatProblem(at(keyNode, path, 'has no effect in this version')));
       } else if (!knownPaths.includes(path)) {
         complain(keyNode ?? map, path, `unknown key${didYouMean(path, [...knownPaths, ...sections])}`);
       } else {

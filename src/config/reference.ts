@@ -1,4 +1,4 @@
-import { flagName, type KeyName, keys, unusedSections, variableName } from './schema.ts';
+import { flagName, type KeyName, keys, variableName } from './schema.ts';
 
 /** The text of `docs/configuration.md`; `npm run docs` writes it there. */
 export function configurationReference(): string {
@@ -15,9 +15,7 @@ A setting is taken from the first of these that has it:
 
 \`promgate config check\` reads all of them as \`promgate serve\` would and tells every problem at once: which flag, variable or
 line of the file, what stands there and what would be right. A key or a \`PROMGATE_…\` variable that does not exist is a
-problem too. The file's section ${unusedSections.map((name) => `\`${name}\``).join()} is for later versions: it has no effect yet, which a line
-says at \`config check\` and at the start of \`serve\`. On SIGHUP a running server reads everything again; with a
-problem in it, the old settings stay.
+problem too. On SIGHUP a running server reads everything again; with a problem in it, the old settings stay.
 
 Durations are written as in Prometheus: \`500ms\`, \`30s\`, \`1h30m\`, \`31d\`. Sizes are written \`64MiB\`, \`128KiB\` (powers of
 1024), \`10MB\` (powers of 1000) or in plain bytes. Several values are a list in the file; in a variable they stand apart by commas;

@@ -9,6 +9,7 @@ import {
   directoryPath,
   duration,
   fraction,
+  hostOrNetwork,
   listenAddress,
   listOf,
   network,
@@ -235,6 +236,33 @@ export const schema = {
     list: true,
     read: listOf(network),
   }),
+  outboundAllow: key({
+    path: 'outbound.allow',
+    default: '',
+    defaultMeaning: 'empty: public addresses alone',
+    meaning:
+      'Hosts and networks, beside public addresses, that servers may point to which people other than administrators set: `prometheus.internal`, `10.1.0.0/16`. Servers of the resource file and of administrators may point anywhere.',
+    list: true,
+    read: listOf(hostOrNetwork),
+  }),
+  sessionsIdle: key({
+    path: 'sessions.idle',
+    default: '1d',
+    meaning: 'A signed-in session ends when it was not used for this long.',
+    read: duration(minute, Number.MAX_SAFE_INTEGER, 'of at least 1m'),
+  }),
+  sessionsLifetime: key({
+    path: 'sessions.lifetime',
+    default: '7d',
+    meaning: 'A signed-in session ends this long after the sign-in, however much it is used.',
+    read: duration(minute, 400 * day, 'of at least 1m and at most 400d'),
+  }),
+  auditRetention: key({
+    path: 'audit.retention',
+    default: '365d',
+    meaning: 'How long the audit log is kept; `0`: for ever.',
+    read: duration(0, Number.MAX_SAFE_INTEGER, 'of 0 or more'),
+  }),
   logLevel: key({
     path: 'log_level',
     default: 'info',
@@ -242,9 +270,6 @@ export const schema = {
     read: oneOf(logLevels),
   }),
 } as const;
-
-/** Sections of the file (contract §8) for parts that this version does not have: what stands in them is not looked at. */
-export const unusedSections: readonly string[] = ['outbound'];
 
 /** What reading the sources needs to know of every key. */
 export type KeyName = Omit<Key<unknown>, 'read'>;

@@ -67,6 +67,11 @@ describe('where a setting comes from', () => {
       },
       cors: { origins: [] },
       trustedProxies: [],
+      outbound: { allow: [] },
+      sessions: { idle: 86_400_000, lifetime: 7 * 86_400_000 },
+      audit: { retention: 365 * 86_400_000 },
+      oidc: { providers: [] },
+      workloadIdentity: { issuers: [] },
       logLevel: 'info',
     });
   });

@@ -1,4 +1,5 @@
 import type { Warn } from './file.ts';
+import type { OidcProvider, TrustedIssuer } from './identity.ts';
 import { ConfigError, type ConfigProblem } from './problems.ts';
 import { type Key, type logLevels, schema } from './schema.ts';
 import { readSources, type Sources } from './sources.ts';
@@ -54,6 +55,14 @@ export interface Settings {
   readonly cors: { readonly origins: readonly string[] };
   /** CIDR notations. */
   readonly trustedProxies: readonly string[];
+  /** Hosts and CIDR notations, in lower case. */
+  readonly outbound: { readonly allow: readonly string[] };
+  /** Milliseconds. */
+  readonly sessions: { readonly idle: number; readonly lifetime: number };
+  /** Milliseconds; 0: for ever. */
+  readonly audit: { readonly retention: number };
+  readonly oidc: { readonly providers: readonly OidcProvider[] };
+  readonly workloadIdentity: { readonly issuers: readonly TrustedIssuer[] };
   readonly logLevel: (typeof logLevels)[number];
 }
 
@@ -64,7 +73,7 @@ export interface Settings {
  */
 export function loadSettings(sources: Sources, warn: Warn = () => {}): Settings {
   const problems: ConfigProblem[] = [];
-  const raw = readSources(sources, problems, warn);
+  const raw = readSources(sources, problems);
 
   /** The key's value, or its default where it is not given or wrong (and then the default is never used). */
   function take<T>(key: Key<T>): T {
@@ -120,6 +129,11 @@ export function loadSettings(sources: Sources, warn: Warn = () => {}): Settings 
     },
     cors: { origins: take(schema.corsOrigins) },
     trustedProxies: take(schema.trustedProxies),
+    outbound: { allow: take(schema.outboundAllow) },
+    sessions: { idle: take(schema.sessionsIdle), lifetime: take(schema.sessionsLifetime) },
+    audit: { retention: take(schema.auditRetention) },
+    oidc: { providers: [] },
+    workloadIdentity: { issuers: [] },
     logLevel: take(schema.logLevel),
   };
   if (problems.length > 0) throw new ConfigError(problems);

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type RawValue, readConfigFile, readFailure, type Warn } from './file.ts';
+import { type RawValue, readConfigFile, readFailure } from './file.ts';
 import type { ConfigProblem } from './problems.ts';
 import { flagName, type KeyName, keys, pathsOf, variableName } from './schema.ts';
 import { didYouMean } from './suggest.ts';
@@ -21,8 +21,8 @@ const otherVariables = ['PROMGATE_CONFIG', 'PROMGATE_DEBUG'];
  * Reads all sources flat: for every key that is given anywhere, its text from the first of flags, variables and file.
  * A `…_file` key is replaced by what its file holds.
  */
-export function readSources({ flags, env, cwd }: Sources, problems: ConfigProblem[], warn: Warn): Map<string, RawValue> {
-  const layers = [readFlags(flags, cwd), readVariables(env, cwd, problems), readFile({ flags, env, cwd }, problems, warn)];
+export function readSources({ flags, env, cwd }: Sources, problems: ConfigProblem[]): Map<string, RawValue> {
+  const layers = [readFlags(flags, cwd), readVariables(env, cwd, problems), readFile({ flags, env, cwd }, problems)];
   const values = new Map<string, RawValue>();
   for (const key of keys) {
     for (const layer of layers) {
@@ -81,10 +81,10 @@ function readVariables(env: Sources['env'], cwd: string, problems: ConfigProblem
   return values;
 }
 
-function readFile({ flags, env, cwd }: Sources, problems: ConfigProblem[], warn: Warn): Map<string, RawValue> {
+function readFile({ flags, env, cwd }: Sources, problems: ConfigProblem[]): Map<string, RawValue> {
   const fromFlag = typeof flags.config === 'string' ? flags.config : undefined;
   const name = fromFlag ?? (env.PROMGATE_CONFIG || undefined);
   if (name === undefined && !existsSync(resolve(cwd, defaultFile))) return new Map();
   const askedBy = fromFlag === undefined ? (name === undefined ? defaultFile : 'PROMGATE_CONFIG') : '--config';
-  return readConfigFile({ file: resolve(cwd, name ?? defaultFile), name: name ?? defaultFile, askedBy }, problems, warn);
+  return readConfigFile({ file: resolve(cwd, name ?? defaultFile), name: name ?? defaultFile, askedBy }, problems);
 }

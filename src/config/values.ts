@@ -154,3 +154,14 @@ export const network: Reader<string> = (text) => {
     throw error;
   }
 };
+
+/** A host name, without wildcards, in lower case and without a dot at the end; or as {@link network}. */
+export const hostOrNetwork: Reader<string> = (text, baseDir) => {
+  const host = text.toLowerCase().replace(/\.$/, '');
+  // What looks like a number would be an address in one of its odd notations.
+  const isName =
+    /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(host) && /[a-z_][a-z0-9_-]*$/.test(host) && !/^0x/.test(host);
+  if (isName && host.length <= 253) return { value: host };
+  if (/^[\d.:a-f/]+$/i.test(text)) return network(text, baseDir);
+  return { expected: 'a host name without wildcards, such as prometheus.internal, or a network such as 10.1.0.0/16' };
+};

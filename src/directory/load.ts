@@ -5,12 +5,14 @@ import { latestSeq } from '../storage/changes.ts';
 import type { Keyring } from '../storage/crypto.ts';
 import { environmentsAfter, environmentsByIds } from '../storage/environments.ts';
 import { allGroups, groupsByIds } from '../storage/groups.ts';
+import * as people from '../storage/people.ts';
 import { allProjects, projectsByIds } from '../storage/projects.ts';
 import { allPurges, purgesByIds } from '../storage/purges.ts';
 import type { Row, Trx } from '../storage/schema.ts';
 import { allServers, revisionOf, serverFromRow, serversByIds } from '../storage/servers.ts';
 import { liveTokensAfter, liveTokensByIds } from '../storage/tokens.ts';
 import type { Level, Server, Token } from './model.ts';
+import type { Membership, Session, User } from './people.ts';
 import { Directory } from './snapshot.ts';
 
 interface Rows {
@@ -20,11 +22,24 @@ interface Rows {
   readonly servers: Row<'servers'>[];
   readonly tokens: Row<'tokens'>[];
   readonly cache_purges: Row<'cache_purges'>[];
+  readonly users: User[];
+  readonly sessions: Session[];
+  readonly memberships: Membership[];
 }
 
 /** Rows read at once where there may be very many: they need not all be in memory beside what is made of them. */
 const PAGE = 5_000;
-const NO_ROWS: Rows = { groups: [], projects: [], environments: [], servers: [], tokens: [], cache_purges: [] };
+const NO_ROWS: Rows = {
+  groups: [],
+  projects: [],
+  environments: [],
+  servers: [],
+  tokens: [],
+  cache_purges: [],
+  users: [],
+  sessions: [],
+  memberships: [],
+};
 
 /** A directory with everything in it, and the last change that it knows. */
 export async function loadDirectory(trx: Trx, keyring: Keyring, log: Log): Promise<{ directory: Directory; seq: number }> {
@@ -41,6 +56,11 @@ export async function loadDirectory(trx: Trx, keyring: Keyring, log: Log): Promi
     (after) => liveTokensAfter(trx, after, PAGE),
     (tokens) => add({ tokens }),
   );
+  add({
+    users: await people.allUsers(trx),
+    sessions: await people.allSessions(trx),
+    memberships: await people.allMemberships(trx),
+  });
   return { directory, seq };
 }
 
@@ -74,6 +94,9 @@ export async function patchDirectory(
     servers: ids('servers'),
     tokens: ids('tokens'),
     cache_purges: ids('cache_purges'),
+    users: ids('users'),
+    sessions: ids('sessions'),
+    memberships: ids('memberships'),
   };
   const rows: Rows = {
     groups: await groupsByIds(trx, changed.groups),
@@ -82,8 +105,14 @@ export async function patchDirectory(
     servers: await serversByIds(trx, changed.servers),
     tokens: await liveTokensByIds(trx, changed.tokens),
     cache_purges: await purgesByIds(trx, changed.cache_purges),
+    users: await people.usersByIds(trx, changed.users),
+    sessions: await people.sessionsByIds(trx, changed.sessions),
+    memberships: await people.membershipsByIds(trx, changed.memberships),
   };
   // What refers goes before what it refers to, and comes after it.
+  for (const id of missing(changed.memberships, rows.memberships)) directory.people.removeMembership(id);
+  for (const id of missing(changed.sessions, rows.sessions)) directory.people.removeSession(id);
+  for (const id of missing(changed.users, rows.users)) directory.people.removeUser(id);
   for (const id of missing(changed.cache_purges, rows.cache_purges)) directory.removePurge(id);
   for (const id of missing(changed.tokens, rows.tokens)) directory.removeToken(id);
   for (const id of missing(changed.servers, rows.servers)) directory.removeServer(id);
@@ -138,6 +167,9 @@ function put(directory: Directory, rows: Rows, keyring: Keyring, log: Log): void
     (id) => directory.removeToken(id),
   );
   for (const row of rows.cache_purges) directory.putPurge(row);
+  for (const user of rows.users) directory.people.putUser(user);
+  for (const session of rows.sessions) directory.people.putSession(session);
+  for (const membership of rows.memberships) directory.people.putMembership(membership);
 }
 
 type Drop = (id: number) => void;
@@ -175,6 +207,7 @@ function readServer(row: Row<'servers'>, keyring: Keyring, log: Log): Server {
       expose: [],
       cache: {},
       revision: revisionOf(row),
+      restricted: true,
       connection: null,
     };
   }

@@ -70,6 +70,8 @@ export interface Server {
   readonly cache: ServerCache;
   /** Another one after every write of the server's record, and the same in every process. Tells nothing of what the record holds. */
   readonly revision: string;
+  /** Whether it may connect only where `outbound` allows: people other than administrators and files say where to. */
+  readonly restricted: boolean;
   /** `null`: the stored credentials could not be decrypted; such a server answers nothing, and nothing takes its place. */
   readonly connection: Connection | null;
 }

@@ -20,6 +20,7 @@ function server(name: string, more: Partial<Server> = {}): Server {
     expose: [],
     cache: {},
     revision: '',
+    restricted: false,
     verify: 'server',
     connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
     ...more,

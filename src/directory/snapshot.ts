@@ -8,6 +8,7 @@
  */
 import type { PurgeEpochs } from '../cache/purge.ts';
 import type { Environment, Group, Project, Server, Target, Token } from './model.ts';
+import { People } from './people.ts';
 import { chooseServer, type Resolution, resolveServer } from './resolve.ts';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -28,6 +29,7 @@ export interface OwnerIds {
 
 /** See the head of this file. `put…` and `remove…` take rows; a row refers only to rows that were put before it. */
 export class Directory {
+  readonly people = new People();
   readonly #groups = new Map<number, GroupTarget>();
   readonly #projects = new Map<number, ProjectTarget>();
   readonly #environments = new Map<number, EnvironmentTarget>();

@@ -50,7 +50,7 @@ describe.each(dialects)('a database on %s', (dialect) => {
     const database = await open();
     expect(await database.read(allGroups)).toHaveLength(5);
     const applied = await sql<{ name: string }>`select name from promgate_migration`.execute(database.db);
-    expect(applied.rows).toEqual([{ name: '001-directory' }, { name: '002-cache' }]);
+    expect(applied.rows).toEqual([{ name: '001-directory' }, { name: '002-cache' }, { name: '003-people' }]);
   });
 
   it('can be opened for the first time several times at once in one process', async () => {
@@ -62,7 +62,7 @@ describe.each(dialects)('a database on %s', (dialect) => {
     const database = await open();
     await sql`insert into promgate_migration (name, timestamp) values ('999-later', 'now')`.execute(database.db);
     await expect(openDatabase(home.settings)).rejects.toThrow(
-      /999-later.*002-cache.*Start that version, or restore a backup from before the upgrade/,
+      /999-later.*003-people.*Start that version, or restore a backup from before the upgrade/,
     );
   });
 

@@ -1,5 +1,6 @@
 /** The tables as Kysely sees them, the same on SQLite and PostgreSQL. Times are Unix milliseconds. */
 import type { Generated, Insertable, Selectable, Transaction } from 'kysely';
+import type { Role } from '../access/roles.ts';
 
 export interface Schema {
   groups: GroupRow;
@@ -11,6 +12,17 @@ export interface Schema {
   changes: ChangeRow;
   key_check: KeyCheckRow;
   cache_purges: CachePurgeRow;
+  users: UserRow;
+  identities: IdentityRow;
+  sessions: SessionRow;
+  session_activity: SessionActivityRow;
+  memberships: MembershipRow;
+  personal_tokens: PersonalTokenRow;
+  personal_token_usage: PersonalTokenUsageRow;
+  one_time_links: OneTimeLinkRow;
+  sign_in_failures: SignInFailureRow;
+  audit_events: AuditEventRow;
+  usage_days: UsageDayRow;
 }
 
 /** A row as it is read. */
@@ -30,6 +42,7 @@ export interface GroupRow {
   path: string;
   parent_id: number | null;
   managed_by: ManagedBy;
+  description: Generated<string>;
 }
 
 export interface ProjectRow {
@@ -37,6 +50,7 @@ export interface ProjectRow {
   path: string;
   group_id: number;
   managed_by: ManagedBy;
+  description: Generated<string>;
 }
 
 export interface EnvironmentRow {
@@ -70,6 +84,8 @@ export interface ServerRow {
   /** `Connection` as JSON, sealed by `crypto.ts` and bound to `url`. */
   connection: string;
   managed_by: ManagedBy;
+  /** 1: may connect only where `outbound` allows, because somebody other than an administrator or a file set where to. */
+  restricted: Generated<number>;
 }
 
 export interface TokenRow {
@@ -97,7 +113,16 @@ export interface TokenUsageRow {
 }
 
 /** The tables whose changes are logged. */
-export type ChangeSubject = 'groups' | 'projects' | 'environments' | 'servers' | 'tokens' | 'cache_purges';
+export type ChangeSubject =
+  | 'groups'
+  | 'projects'
+  | 'environments'
+  | 'servers'
+  | 'tokens'
+  | 'cache_purges'
+  | 'users'
+  | 'sessions'
+  | 'memberships';
 
 /** The change log: triggers on the directory's tables write it, every process polls it. */
 export interface ChangeRow {
@@ -118,4 +143,138 @@ export interface CachePurgeRow {
 export interface KeyCheckRow {
   id: 1;
   sealed: string;
+}
+
+export interface UserRow {
+  id: Generated<number>;
+  /** Upper and lower case are the same. */
+  username: string;
+  name: string;
+  email: string | null;
+  /** 1 or 0: made one by a person. */
+  admin: number;
+  /** Made an administrator by the rules of this provider, as of the last sign-in. */
+  admin_by: string | null;
+  state: 'active' | 'blocked';
+  /** See `access/passwords.ts`; `null`: cannot sign in with a password. */
+  password_hash: string | null;
+  created_at: number;
+  last_sign_in_at: number | null;
+}
+
+/** An account at an OpenID provider. */
+export interface IdentityRow {
+  id: Generated<number>;
+  user_id: number;
+  /** Its name in the configuration when it was linked. */
+  provider: string;
+  issuer: string;
+  subject: string;
+  created_at: number;
+  last_sign_in_at: number | null;
+}
+
+export interface SessionRow {
+  id: Generated<number>;
+  user_id: number;
+  /** Lower-case hex SHA-256 of the cookie's value. */
+  hash: string;
+  created_at: number;
+  /** Whatever its use. */
+  expires_at: number;
+  /** Of the client at the sign-in. */
+  address: string;
+  user_agent: string;
+  /** The provider by which the person signed in; `null`: with a password. */
+  provider: string | null;
+}
+
+/** Apart from `sessions`, so that writing it does not count as a change. */
+export interface SessionActivityRow {
+  session_id: number;
+  last_seen_at: number;
+}
+
+/** A role on exactly one of group and project. */
+export interface MembershipRow {
+  id: Generated<number>;
+  user_id: number;
+  group_id: number | null;
+  project_id: number | null;
+  role: Role;
+  /** `manual`, or `oidc:<provider>` for what its rules gave at the last sign-in. Of several roles the highest counts. */
+  source: string;
+  created_at: number;
+}
+
+export interface PersonalTokenRow {
+  id: Generated<number>;
+  user_id: number;
+  name: string;
+  hash: string;
+  /** JSON array. */
+  scopes: string;
+  created_at: number;
+  expires_at: number | null;
+  revoked_at: number | null;
+}
+
+export interface PersonalTokenUsageRow {
+  personal_token_id: number;
+  last_used_at: number;
+}
+
+/** Lets its bearer set the password of a user, or of the first administrator where `user_id` is `null`. Gone once used. */
+export interface OneTimeLinkRow {
+  id: Generated<number>;
+  hash: string;
+  user_id: number | null;
+  created_at: number;
+  expires_at: number;
+}
+
+/** Failed sign-ins of late, by account, by address and by both. See `access/throttle.ts`. */
+export interface SignInFailureRow {
+  /** A hash. */
+  key: string;
+  failures: number;
+  first_at: number;
+  last_at: number;
+}
+
+/** Who did what to what. Names are as they were then; ids are never used again. */
+export interface AuditEventRow {
+  id: Generated<number>;
+  at: number;
+  actor_kind: string;
+  actor_id: number | null;
+  actor_name: string;
+  action: string;
+  object_kind: string;
+  object_id: number | null;
+  object_name: string;
+  /** Ids of the groups that the object is in, itself included, as `,3,17,`; empty: none. */
+  group_ids: string;
+  project_id: number | null;
+  address: string | null;
+  request_id: string | null;
+  /** How many alike it stands for. */
+  count: number;
+  /** JSON object; never a secret. */
+  detail: string;
+}
+
+/** What a caller asked of an endpoint on one day. */
+export interface UsageDayRow {
+  /** Days since 1970-01-01, UTC. */
+  day: number;
+  caller_kind: 'token' | 'user' | 'workload';
+  /** 0 for workloads. */
+  caller_id: number;
+  level: 'group' | 'project' | 'environment';
+  target_id: number;
+  requests: number;
+  refusals: number;
+  bytes: number;
+  upstream_ms: number;
 }

@@ -85,6 +85,7 @@ describe.each(dialects)('servers on %s', (dialect) => {
       id: row.id,
       level: 'instance',
       revision: servers.revisionOf(row),
+      restricted: false,
     });
   });
 
@@ -142,6 +143,7 @@ describe.each(dialects)('servers on %s', (dialect) => {
       id: one.id,
       level: 'instance',
       revision: expect.any(String),
+      restricted: false,
     });
     expect(changed?.managed_by).toBe('apply');
     expect(other).toEqual(two);
@@ -176,6 +178,7 @@ describe('a server whose record does not fit', () => {
     verify: 'server',
     connection: sealed(full.connection),
     managed_by: null,
+    restricted: 0,
   };
   const failure = (change: Partial<Row<'servers'>>, keys = keyring): Error => {
     try {

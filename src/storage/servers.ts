@@ -7,22 +7,29 @@ import { ownerColumns, type ServerOwner } from './owner.ts';
 import type { Row, Trx } from './schema.ts';
 
 /** All of a server that a person declares. */
-export type ServerDefinition = Omit<StoredServer, 'id' | 'level' | 'revision'>;
+export type ServerDefinition = Omit<StoredServer, 'id' | 'level' | 'revision' | 'restricted'>;
 
 /** A server whose credentials could be decrypted. */
 export type StoredServer = Server & { readonly connection: Connection };
 
-/** Fails when the owner has a server with the name. */
+/** Fails when the owner has a server with the name. `restricted`: see the model. */
 export function insertServer(
   trx: Trx,
   keyring: Keyring,
   owner: ServerOwner,
   server: ServerDefinition,
   managedBy: string | null,
+  restricted = false,
 ): Promise<Row<'servers'>> {
   return trx
     .insertInto('servers')
-    .values({ ...columns(keyring, server), ...ownerColumns(owner), level: owner.level, managed_by: managedBy })
+    .values({
+      ...columns(keyring, server),
+      ...ownerColumns(owner),
+      level: owner.level,
+      managed_by: managedBy,
+      restricted: restricted ? 1 : 0,
+    })
     .returningAll()
     .executeTakeFirstOrThrow();
 }
@@ -34,10 +41,11 @@ export async function updateServer(
   id: number,
   server: ServerDefinition,
   managedBy: string | null,
+  restricted = false,
 ): Promise<void> {
   await trx
     .updateTable('servers')
-    .set({ ...columns(keyring, server), managed_by: managedBy })
+    .set({ ...columns(keyring, server), managed_by: managedBy, restricted: restricted ? 1 : 0 })
     .where('id', '=', id)
     .execute();
 }
@@ -64,6 +72,8 @@ export function serverFromRow(row: Row<'servers'>, keyring: Keyring): StoredServ
     url: row.url,
     environmentScope: row.environment_scope,
     enabled: row.enabled === 1,
+    // Whatever else stands there: what is not known to be free is not.
+    restricted: row.restricted !== 0,
     revision: revisionOf(row),
     connection: openConnection(row, keyring, named),
   };

@@ -47,6 +47,7 @@ export function bindingOf(kind: ServerKind | null = null, cache: Partial<CacheRu
     expose: [],
     cache: {},
     revision: 'r1',
+    restricted: false,
     connection: { auth: null, headers: {}, queryParams: {}, tls: {} },
   };
   const group = { id: 1, path: 'acme', parent: null, servers: [] };

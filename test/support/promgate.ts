@@ -57,6 +57,11 @@ export async function startTestPromgate(options: TestPromgateOptions): Promise<T
     secretKey: null,
     cors: { origins: [] },
     trustedProxies: [],
+    outbound: { allow: [] },
+    sessions: { idle: 86_400_000, lifetime: 7 * 86_400_000 },
+    audit: { retention: 365 * 86_400_000 },
+    oidc: { providers: [] },
+    workloadIdentity: { issuers: [] },
     logLevel: 'error',
     ...given,
     limits: {

@@ -2,6 +2,7 @@ import type { DatabaseDialect } from '../database.ts';
 import type { Trx } from '../schema.ts';
 import { createDirectory } from './001-directory.ts';
 import { createCache } from './002-cache.ts';
+import { createPeople } from './003-people.ts';
 
 export interface Migration {
   readonly name: string;
@@ -12,4 +13,5 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { name: '001-directory', up: createDirectory },
   { name: '002-cache', up: createCache },
+  { name: '003-people', up: createPeople },
 ];

@@ -56,7 +56,7 @@ describe.each(dialects)('a database of version 0.1 on %s', (dialect) => {
       await leaveOldDatabase(home, dialect);
       const database = await openDatabase(home.settings);
       try {
-        expect(database.migrated).toEqual({ from: '001-directory', to: '002-cache' });
+        expect(database.migrated).toEqual({ from: '001-directory', to: '003-people' });
         expect(await database.read((trx) => verifyKey(trx, keyring))).toBe(true);
         const rows = await database.read(allServers);
         expect(rows.map((row) => serverFromRow(row, keyring))).toEqual([
@@ -73,6 +73,7 @@ describe.each(dialects)('a database of version 0.1 on %s', (dialect) => {
             expose: [],
             verify: 'local',
             cache: {},
+            restricted: false,
             revision: expect.stringMatching(/^[\w-]{22}$/),
             connection,
           },
@@ -89,7 +90,7 @@ describe.each(dialects)('a database of version 0.1 on %s', (dialect) => {
           ['groups', 'projects', 'environments', 'servers', 'tokens'],
           [{ seq: 6, subject: 'cache_purges', row_id: 1 }],
         ]);
-        const { id: _, level: __, revision: ___, ...definition } = serverFromRow(rows[0] ?? never(), keyring);
+        const { id: _, level: __, revision: ___, restricted: ____, ...definition } = serverFromRow(rows[0] ?? never(), keyring);
         const named = { ...definition, name: 'second', cache: { maxAge: 1 } };
         const inserted = await database.write((trx) => insertServer(trx, keyring, { level: 'project', id: 1 }, named, null));
         expect(serverFromRow(inserted, keyring)).toMatchObject({ id: 2, cache: { maxAge: 1 } });

@@ -1,0 +1,75 @@
+/**
+ * The audit log: every change in the transaction that makes it, sign-ins, and refusals. What is in it is told to owners of the
+ * object's group or project, and to administrators.
+ */
+import type { PermissionName } from '../access/permissions.ts';
+
+/** Who did it. Names are kept as they were then. */
+export interface Actor {
+  readonly kind: 'user' | 'token' | 'workload' | 'command_line' | 'anonymous' | 'system';
+  /** Of the user or token. */
+  readonly id: number | null;
+  /** Username; the token's username; `issuer: subject`; the operating system's user; empty. */
+  readonly name: string;
+  /** Of the client; `null` on the command line. */
+  readonly address: string | null;
+  readonly requestId: string | null;
+}
+
+/** What it was done to. */
+export interface AuditObject {
+  readonly kind:
+    | 'instance'
+    | 'group'
+    | 'project'
+    | 'environment'
+    | 'server'
+    | 'token'
+    | 'member'
+    | 'user'
+    | 'session'
+    | 'personal_token'
+    | 'identity';
+  readonly id: number | null;
+  /** As people write it: `acme/shop:production`; of a server or token its name, `@` and where it belongs: `main@acme/shop`. */
+  readonly name: string;
+  /** The groups it lies in, itself included where it is one, in any order. */
+  readonly groupIds: readonly number[];
+  /** The project it is or lies in. */
+  readonly projectId: number | null;
+}
+
+export const auditActions = [
+  'created',
+  'changed',
+  'removed',
+  'rotated',
+  'revoked',
+  'purged',
+  'signed_in',
+  'signed_out',
+  'sign_in_refused',
+  'refused',
+  'linked',
+  'blocked',
+  'unblocked',
+  'password_changed',
+  'one_time_link_created',
+] as const;
+export type AuditAction = (typeof auditActions)[number];
+
+export interface AuditEvent {
+  readonly actor: Actor;
+  readonly action: AuditAction;
+  readonly object: AuditObject;
+  /** More about it, such as the names of changed fields (`{ fields: ['url'] }`) or `{ permission }` of a refusal; never a secret. */
+  readonly detail?: Readonly<Record<string, unknown>> & { readonly permission?: PermissionName };
+}
+
+/** The instance itself, for what belongs to no group. */
+export const theInstance: AuditObject = { kind: 'instance', id: null, name: 'instance', groupIds: [], projectId: null };
+
+/** Whoever runs a command of the command line. */
+export function commandLineActor(name: string): Actor {
+  return { kind: 'command_line', id: null, name, address: null, requestId: null };
+}
