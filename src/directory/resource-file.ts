@@ -1,19 +1,7 @@
 /** Reading a resource file (contract §9): text → checked data, or every problem with its position. */
-import {
-  Alias,
-  type Document,
-  isCollection,
-  isMap,
-  isPair,
-  isScalar,
-  LineCounter,
-  type Node,
-  parseDocument,
-  visit,
-  type YAMLError,
-} from 'yaml';
-import type { z } from 'zod';
-import { didYouMean } from '../config/suggest.ts';
+import { type Alias, type Document, LineCounter, parseDocument, visit, type YAMLError } from 'yaml';
+import { type DataProblem, issueMessage, issueProblems } from '../config/shapes.ts';
+import { formatPath, locate, startOf } from '../config/yaml-place.ts';
 import { crossProblems } from './resource-checks.ts';
 import { type ResourceFile, resourceSchema } from './resource-schema.ts';
 import type { SecretSources } from './resource-secrets.ts';
@@ -55,7 +43,7 @@ export interface ResourceFileOptions extends SecretSources {
 export interface ParsedResourceFile {
   readonly resources: ResourceFile;
   /** The error to throw for problems at these paths of the file. */
-  errorAt(problems: readonly { path: readonly PropertyKey[]; message: string }[]): ResourceFileError;
+  errorAt(problems: readonly DataProblem[]): ResourceFileError;
 }
 
 /** Throws {@link ResourceFileError}. */
@@ -85,7 +73,7 @@ export function parseResourceFile(text: string, options: ResourceFileOptions): P
     throw fail([at([], 'the file declares nothing; "projects: []" would say so on purpose')]);
   }
   const result = resourceSchema(options).safeParse(data, { error: issueMessage });
-  const problems = [...(result.success ? [] : result.error.issues.flatMap(issueProblems)), ...crossProblems(data)];
+  const problems = [...(result.success ? [] : issueProblems(result.error.issues)), ...crossProblems(data)];
   if (!result.success || problems.length > 0) throw fail(problems.map(({ path, message }) => at(path, message)));
   return { resources: result.data, errorAt: (found) => fail(found.map(({ path, message }) => at(path, message))) };
 }
@@ -118,69 +106,4 @@ function looseAlias(document: Document): Alias | undefined {
     },
   });
   return found;
-}
-
-const typeNames: Readonly<Record<string, string>> = {
-  string: 'text (put it in quotes)',
-  array: 'a list',
-  object: 'keys with values',
-  record: 'keys with values',
-  boolean: 'true or false',
-};
-
-function issueMessage(issue: z.core.$ZodRawIssue): string | undefined {
-  if (issue.code === 'invalid_type') {
-    return issue.input === undefined ? 'is missing' : `must be ${typeNames[issue.expected] ?? issue.expected}`;
-  }
-  if (issue.code === 'invalid_value') {
-    const known = issue.values.map(String);
-    return `must be one of ${known.join(', ')}${typeof issue.input === 'string' ? didYouMean(issue.input, known) : ''}`;
-  }
-  return undefined;
-}
-
-function issueProblems(issue: z.core.$ZodIssue): { path: PropertyKey[]; message: string }[] {
-  if (issue.code === 'unrecognized_keys') {
-    const known = issue.message.split(' ');
-    return issue.keys.map((key) => ({ path: [...issue.path, key], message: `unknown key${didYouMean(key, known)}` }));
-  }
-  const [inner] = issue.code === 'invalid_key' ? issue.issues : [];
-  return [{ path: issue.path, message: inner?.message ?? issue.message }];
-}
-
-/** The offset of what `path` names, or of the deepest thing on the way that exists, and how far that was. */
-function locate(document: Document, path: readonly PropertyKey[]): { offset: number; depth: number } {
-  let node: unknown = document.contents;
-  let offset = startOf(node) ?? 0;
-  for (const [depth, step] of path.entries()) {
-    const whole = node instanceof Alias ? node.resolve(document) : node;
-    const found = isCollection(whole) ? child(whole, step) : undefined;
-    // A missing key belongs to the path, an index into a single value does not.
-    if (found === undefined) return { offset, depth: isMap(whole) ? depth + 1 : depth };
-    node = found.node;
-    offset = found.offset ?? offset;
-  }
-  return { offset, depth: path.length };
-}
-
-/** An element of a list, or a value of a map, which is found at its key. */
-function child(
-  collection: Node & { items: unknown[] },
-  step: PropertyKey,
-): { node: unknown; offset: number | undefined } | undefined {
-  if (!isMap(collection)) {
-    const node = typeof step === 'number' ? collection.items[step] : undefined;
-    return node === undefined ? undefined : { node, offset: startOf(node) };
-  }
-  const pair = collection.items.find(({ key }) => isScalar(key) && key.value === step);
-  return isPair(pair) ? { node: pair.value, offset: startOf(pair.key) } : undefined;
-}
-
-function startOf(node: unknown): number | undefined {
-  return isScalar(node) || isCollection(node) || node instanceof Alias ? node.range?.[0] : undefined;
-}
-
-/** `projects[0].servers[1].url`. */
-function formatPath(path: readonly PropertyKey[]): string {
-  return path.map((step, index) => (typeof step === 'number' ? `[${step}]` : `${index > 0 ? '.' : ''}${String(step)}`)).join('');
 }

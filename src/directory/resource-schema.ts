@@ -1,28 +1,32 @@
 /** The shape of a resource file (contract §9) and what its single values may be. What concerns several of them at once is in `resource-checks.ts`. */
 import { z } from 'zod';
-import { parseDuration, parseSize } from '../config/units.ts';
+import {
+  duration,
+  filled,
+  list,
+  oneOrMore,
+  type Problem,
+  record,
+  secret as secretFrom,
+  shape,
+  text,
+  written,
+} from '../config/shapes.ts';
+import { parseSize } from '../config/units.ts';
 import { rate } from '../config/values.ts';
 import { exposable, type ServerCache, type ServerLimits, serverKinds, type Tls, type Verify, verifications } from './model.ts';
 import { environmentNameProblem, environmentScopeProblem, groupPathProblem, projectPathProblem } from './paths.ts';
-import { readSecret, type SecretSources } from './resource-secrets.ts';
+import type { SecretSources } from './resource-secrets.ts';
 import * as values from './resource-values.ts';
 import { environmentSlug } from './slug.ts';
 
-type Problem = (text: string) => string | null;
 type Plain<T> = { [K in keyof T]: T[K] };
 
 const longestTimeout = 86_400_000;
 
 /** A reader for whole resource files; secrets come from `sources`. The output is {@link ResourceFile}. */
 export function resourceSchema(sources: SecretSources) {
-  const secret = (problem: Problem = () => null) =>
-    z.unknown().transform((raw, context): string => {
-      const reading = raw === undefined ? { problem: 'is missing' } : readSecret(raw, sources);
-      const message = 'problem' in reading ? reading.problem : problem(reading.text);
-      if (message !== null) context.addIssue({ code: 'custom', message });
-      return 'text' in reading ? reading.text : '';
-    });
-  const filled: Problem = (text) => (text === '' ? 'must not be empty' : null);
+  const secret = (problem: Problem = () => null) => secretFrom(sources, problem);
 
   const auth = shape({
     basic: shape({
@@ -159,50 +163,6 @@ function serverSpec(raw: RawServer) {
   };
 }
 
-/** An object with these keys only. The message of the issue about others lists the keys there are, for `resource-file.ts`. */
-function shape<T extends z.ZodRawShape>(fields: T) {
-  return z.strictObject(fields, {
-    error: (issue) => (issue.code === 'unrecognized_keys' ? Object.keys(fields).join(' ') : undefined),
-  });
-}
-
-function text(problem: Problem) {
-  return z.string().check((context) => {
-    const message = problem(context.value);
-    if (message !== null) context.issues.push({ code: 'custom', message, input: context.value });
-  });
-}
-
-/** Left out, or left empty as in `servers:`, is the same as an empty list. */
-function list<T extends z.ZodType>(item: T) {
-  return z
-    .array(item)
-    .nullish()
-    .transform((items) => items ?? []);
-}
-
-function record<T extends z.ZodType>(keyProblem: Problem, value: T) {
-  return z
-    .record(text(keyProblem), value)
-    .nullish()
-    .transform((entries) => entries ?? {});
-}
-
-function oneOrMore<T extends z.ZodType>(item: T) {
-  const many = z
-    .array(item, { error: 'must be a value or a list of values; numbers in quotes' })
-    .min(1, { error: 'must not be empty' });
-  return z.preprocess((raw) => (typeof raw === 'string' ? [raw] : raw), many).transform((items) => [...new Set(items)]);
-}
-
-function duration(least: number, most: number, rule: string) {
-  return written((raw) => {
-    const milliseconds = parseDuration(raw);
-    if (milliseconds === null) return { problem: 'must be a duration such as 500ms, 30s, 1h30m or 31d' };
-    return milliseconds < least || milliseconds > most ? { problem: rule } : { value: milliseconds };
-  });
-}
-
 function size() {
   return written((raw) => {
     const bytes = parseSize(raw);
@@ -217,16 +177,6 @@ function count(least: number, rule: string) {
 function readRate(raw: string): { value: number } | { problem: string } {
   const reading = rate(raw, '');
   return 'value' in reading ? reading : { problem: 'must be a number of requests per second, such as 20 or 0.5, or 0' };
-}
-
-/** YAML makes numbers of `0` and `4096`: read as they are written. */
-function written(read: (raw: string) => { value: number } | { problem: string }) {
-  return z.union([z.string(), z.number()]).transform((raw, context): number => {
-    const reading = read(String(raw));
-    if ('value' in reading) return reading.value;
-    context.addIssue({ code: 'custom', message: reading.problem });
-    return z.NEVER;
-  });
 }
 
 function kubeNamespaceProblem(name: string): string | null {
