@@ -1,6 +1,7 @@
 /** A directory of any size with a token for each environment, and questions to all of it. */
 import { hashToken, newTokenText } from '../src/access/token-text.ts';
 import { applyResources } from '../src/directory/apply.ts';
+import { commandLineActor } from '../src/ops/audit.ts';
 import { openKeyring } from '../src/storage/crypto.ts';
 import { openDatabase } from '../src/storage/database.ts';
 import { allEnvironments } from '../src/storage/environments.ts';
@@ -24,7 +25,13 @@ export async function fillDirectory(dataDir: string, upstream: string, environme
     const names = Array.from({ length: Math.min(10, environments - i) }, (_, n) => `{ name: env-${n} }`);
     lines.push(`  - { path: g${Math.floor(i / 1000)}/p${i / 10}, environments: [${names.join(', ')}] }`);
   }
-  await applyResources(database, keyring, lines.join('\n'), { fileName: 'bench', dryRun: false, prune: false, env: {} });
+  await applyResources(database, keyring, lines.join('\n'), {
+    fileName: 'bench',
+    dryRun: false,
+    prune: false,
+    env: {},
+    actor: commandLineActor('bench'),
+  });
   const entries = await database.write(async (trx) => {
     const projects = new Map((await trx.selectFrom('projects').selectAll().execute()).map((row) => [row.id, row.path]));
     const made: Entry[] = [];

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { createToken } from '../src/access/tokens.ts';
 import { applyResources } from '../src/directory/apply.ts';
+import { commandLineActor } from '../src/ops/audit.ts';
 import { openKeyring } from '../src/storage/crypto.ts';
 import { openDatabase } from '../src/storage/database.ts';
 import { freePort } from '../test/support/ports.ts';
@@ -62,8 +63,9 @@ export async function startGuardBench(dir: string, upstream: string): Promise<Gu
   ];
   const environments = [{ name: 'open' }, { name: 'confined', kube_namespace: 'shop-prod' }];
   const resources = JSON.stringify({ projects: [{ path: 'acme/shop', environments, servers }] });
-  await applyResources(database, keyring, resources, { fileName: 'bench', dryRun: false, prune: false, env: {} });
-  const { token } = await createToken(database, { level: 'project', path: 'acme/shop' }, { name: 'bench' });
+  const actor = commandLineActor('bench');
+  await applyResources(database, keyring, resources, { fileName: 'bench', dryRun: false, prune: false, env: {}, actor });
+  const { token } = await createToken(database, { level: 'project', path: 'acme/shop' }, { name: 'bench' }, actor);
   await database.close();
   const headers = { Authorization: `Bearer ${token}` };
   const script = (environment: string) => writeScript(dir, asks(`/acme/shop/-/environments/${environment}/prometheus`, headers));

@@ -8,6 +8,7 @@ import { allEnvironments } from '../src/storage/environments.ts';
 import { allGroups } from '../src/storage/groups.ts';
 import { allProjects } from '../src/storage/projects.ts';
 import { allServers, insertServer, serverFromRow } from '../src/storage/servers.ts';
+import { tester } from './support/actor.ts';
 import { createTestDatabase, dialects, type TestDatabase } from './support/database.ts';
 import { insertEnvironment, insertGroup, insertProject } from './support/rows.ts';
 
@@ -46,7 +47,7 @@ describe.each(dialects)('apply on %s', (dialect) => {
     text: string,
     more: { dryRun?: boolean; prune?: boolean; newKey?: boolean; env?: Record<string, string> } = {},
   ) => {
-    const options = { fileName: 'r.yml', dryRun: false, prune: false, env: { PASSWORD: 'one' }, ...more };
+    const options = { fileName: 'r.yml', dryRun: false, prune: false, env: { PASSWORD: 'one' }, actor: tester, ...more };
     return applyResources(home.database, keyring, text, options);
   };
 
@@ -297,7 +298,7 @@ describe.each(dialects)('apply on %s', (dialect) => {
 
   it('takes the tokens of a pruned environment along', async () => {
     await apply(shop);
-    await createToken(home.database, { level: 'environment', path: 'acme/platform/shop:production' }, { name: 'x' });
+    await createToken(home.database, { level: 'environment', path: 'acme/platform/shop:production' }, { name: 'x' }, tester);
     await apply('projects: []', { prune: true });
     const left = await home.database.read((trx) => trx.selectFrom('tokens').selectAll().execute());
     expect(left).toEqual([]);

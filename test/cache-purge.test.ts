@@ -5,6 +5,7 @@ import { revokeToken } from '../src/access/tokens.ts';
 import { startPromgate } from '../src/app.ts';
 import { createLog } from '../src/ops/log.ts';
 import { openDatabase } from '../src/storage/database.ts';
+import { tester } from './support/actor.ts';
 import { dialects } from './support/database.ts';
 import { startTestPromgate } from './support/promgate.ts';
 import { environments, type PurgeRig, purgeResources, startPurgeRig } from './support/purge-rig.ts';
@@ -201,7 +202,7 @@ describe('POST /-/api/v1/cache/purge', () => {
   it('is nothing without a token, with another’s text, or a revoked one', async () => {
     const token = await rig.promgate.token('acme/shop:one');
     const database = await openDatabase(rig.promgate.settings);
-    await revokeToken(database, token.id);
+    await revokeToken(database, token.id, tester);
     await database.close();
     const status = async (authorization: string) => (await rig.byToken(one, { authorization })).status;
     await expect.poll(() => status(token.basic)).toBe(401);

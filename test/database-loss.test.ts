@@ -3,6 +3,7 @@ import { revokeToken } from '../src/access/tokens.ts';
 import { type Promgate, startPromgate } from '../src/app.ts';
 import { createLog } from '../src/ops/log.ts';
 import { openDatabase } from '../src/storage/database.ts';
+import { tester } from './support/actor.ts';
 import { ask } from './support/ask.ts';
 import { type FlakyLink, startFlakyLink } from './support/flaky-link.ts';
 import { startTestPromgate, type TestPromgate, type TestToken } from './support/promgate.ts';
@@ -57,7 +58,7 @@ describe('when the database', () => {
     expect(await ready()).toBe(200);
     await link.cut();
     const database = await openDatabase(owner.settings);
-    await revokeToken(database, other.id);
+    await revokeToken(database, other.id, tester);
     await database.close();
     await expectNotReady();
     // Once, not four times a second.

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { revokeToken, rotateToken } from '../src/access/tokens.ts';
 import { type Promgate, startPromgate } from '../src/app.ts';
 import { openDatabase } from '../src/storage/database.ts';
+import { tester } from './support/actor.ts';
 import { ask } from './support/ask.ts';
 import { dialects } from './support/database.ts';
 import { startTestPromgate, type TestPromgate, type TestToken } from './support/promgate.ts';
@@ -119,10 +120,10 @@ describe.each(dialects)('with two running processes on one database (%s)', (dial
 
   it('a rotated token’s old secret dies in both, without grace at once', async () => {
     const database = await openDatabase(first.settings);
-    const rotated = await rotateToken(database, token.id, { grace: 0 });
+    const rotated = await rotateToken(database, token.id, 0, tester);
     await everywhere(token.basic, { status: 401 });
     await everywhere(`Bearer ${rotated.token}`, { status: 200, data: 'two' });
-    await revokeToken(database, token.id);
+    await revokeToken(database, token.id, tester);
     await everywhere(`Bearer ${rotated.token}`, { status: 401 });
     await database.close();
   });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tester } from '../../test/support/actor.ts';
 import { createTestDatabase, dialects, type TestDatabase } from '../../test/support/database.ts';
 import { applyResources } from '../directory/apply.ts';
 import { openKeyring } from '../storage/crypto.ts';
@@ -18,16 +19,24 @@ describe.each(dialects)('tokens on %s', (dialect) => {
   beforeEach(async () => {
     home = await createTestDatabase(dialect);
     const keyring = openKeyring({ dataDir: home.settings.dataDir, secretKey: Buffer.alloc(32) });
-    await applyResources(home.database, keyring, resources, { fileName: 'r.yml', dryRun: false, prune: false, env: {} });
+    await applyResources(home.database, keyring, resources, {
+      fileName: 'r.yml',
+      dryRun: false,
+      prune: false,
+      env: {},
+      actor: tester,
+    });
   });
   afterEach(() => home.remove());
 
   const row = (id: number) => home.database.read((trx) => findToken(trx, id));
-  const create = (more: Partial<NewToken> = {}) => createToken(home.database, production, { name: 'grafana', ...more }, now);
+  const create = (more: Partial<NewToken> = {}) =>
+    createToken(home.database, production, { name: 'grafana', ...more }, tester, now);
 
   it('are issued for an environment, a project or a group, with a username by their id', async () => {
     const issued = [];
-    for (const target of [production, project, group]) issued.push(await createToken(home.database, target, { name: 'x' }));
+    for (const target of [production, project, group])
+      issued.push(await createToken(home.database, target, { name: 'x' }, tester));
     expect(issued.map(({ username, id }) => username === `token-${id}`)).toEqual([true, true, true]);
     expect(issued.map(({ target, endpointPath }) => [target, endpointPath])).toEqual([
       [production, '/acme/shop/-/environments/production/prometheus'],
@@ -42,6 +51,7 @@ describe.each(dialects)('tokens on %s', (dialect) => {
       home.database,
       { level: 'environment', path: 'acme/shop:review-login-py9mn2' },
       { name: 'x' },
+      tester,
     );
     expect(target.path).toBe('acme/shop:review/login');
   });
@@ -96,13 +106,13 @@ describe.each(dialects)('tokens on %s', (dialect) => {
     [{ level: 'project', path: 'acme' } as const, 'not_found', 'There is no project acme'],
     [{ level: 'group', path: 'acme/shop' } as const, 'not_found', 'There is no group acme/shop'],
   ])('cannot be made for %j', async (target, code, reason) => {
-    const made = createToken(home.database, target, { name: 'x' });
+    const made = createToken(home.database, target, { name: 'x' }, tester);
     await expect(made).rejects.toMatchObject({ code, message: expect.stringContaining(reason) });
   });
 
   it('that are rotated get a new secret, and keep the old one for the grace period', async () => {
     const first = await create({ expiresAt: now + 1e9 });
-    const second = await rotateToken(home.database, first.id, { grace: 60_000, now });
+    const second = await rotateToken(home.database, first.id, 60_000, tester, now);
     expect(second).toEqual({ ...first, token: second.token });
     expect(second.token).not.toBe(first.token);
     expect(await row(first.id)).toMatchObject({
@@ -116,32 +126,33 @@ describe.each(dialects)('tokens on %s', (dialect) => {
 
   it('that are rotated without grace lose the old secret at once, also one whose grace still ran', async () => {
     const { id } = await create();
-    await rotateToken(home.database, id, { grace: 60_000, now });
-    await rotateToken(home.database, id, { grace: 0, now });
+    await rotateToken(home.database, id, 60_000, tester, now);
+    await rotateToken(home.database, id, 0, tester, now);
     expect(await row(id)).toMatchObject({ previous_hash: null, previous_expires_at: null });
   });
 
   it('cannot be rotated when they are revoked, expired or not there, nor with a grace below 0', async () => {
     const [revoked, expired, live] = [await create(), await create({ expiresAt: now + 1 }), await create()];
-    await revokeToken(home.database, revoked.id);
-    await expect(rotateToken(home.database, revoked.id, { grace: 0 })).rejects.toThrow('revoked');
-    await expect(rotateToken(home.database, expired.id, { grace: 0, now: now + 1 })).rejects.toThrow('expired');
-    await expect(rotateToken(home.database, 999, { grace: 0 })).rejects.toMatchObject({ code: 'not_found' });
-    await expect(rotateToken(home.database, live.id, { grace: -1 })).rejects.toMatchObject({ code: 'bad_data' });
+    await revokeToken(home.database, revoked.id, tester);
+    await expect(rotateToken(home.database, revoked.id, 0, tester)).rejects.toThrow('revoked');
+    await expect(rotateToken(home.database, expired.id, 0, tester, now + 1)).rejects.toThrow('expired');
+    await expect(rotateToken(home.database, 999, 0, tester)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(rotateToken(home.database, live.id, -1, tester)).rejects.toMatchObject({ code: 'bad_data' });
   });
 
   it('that are revoked stay so, with the time of the first revocation', async () => {
     const { id } = await create();
-    await revokeToken(home.database, id, now + 1);
-    await revokeToken(home.database, id, now + 2);
+    await revokeToken(home.database, id, tester, now + 1);
+    await revokeToken(home.database, id, tester, now + 2);
     expect(await listTokens(home.database, null)).toMatchObject([{ state: 'revoked', revokedAt: now + 1 }]);
-    await expect(revokeToken(home.database, 999)).rejects.toMatchObject({ code: 'not_found' });
+    await expect(revokeToken(home.database, 999, tester)).rejects.toMatchObject({ code: 'not_found' });
   });
 
   it('are listed by id with what they open, their state and last use, all or those of one target', async () => {
     const targets = [group, production, project];
     const ids: number[] = [];
-    for (const target of targets) ids.push((await createToken(home.database, target, { name: 'x', expiresAt: now + 1 }, now)).id);
+    for (const target of targets)
+      ids.push((await createToken(home.database, target, { name: 'x', expiresAt: now + 1 }, tester, now)).id);
     await home.database.write((trx) => recordTokenUse(trx, new Map([[ids[1] ?? 0, now]])));
     const all = await listTokens(home.database, null, now + 1);
     expect(all.map(({ id, target, state, lastUsedAt }) => [id, target, state, lastUsedAt])).toEqual([

@@ -1,8 +1,14 @@
-/** Making, listing, rotating and revoking tokens (contract §4). */
+/**
+ * Making, rotating and revoking tokens (contract §4), each with its entry in the audit log. Those with `In` in their names work
+ * inside a transaction of the caller's.
+ */
 import { type FoundTarget, findTarget, type TargetName, targetOf } from '../directory/find.ts';
 import { PromgateError } from '../errors.ts';
+import type { Actor, AuditAction } from '../ops/audit.ts';
+import { recordEvents } from '../storage/audit.ts';
+import { tokenObject } from '../storage/audit-objects.ts';
 import type { Database } from '../storage/database.ts';
-import type { Row } from '../storage/schema.ts';
+import type { Row, Trx } from '../storage/schema.ts';
 import * as store from '../storage/tokens.ts';
 import { normalizeNetwork } from './networks.ts';
 import { hashToken, newTokenText } from './token-text.ts';
@@ -33,23 +39,37 @@ export interface IssuedToken {
 const maxLength = 255;
 
 /** Throws `bad_data` for values that cannot be, `not_found` where there is no such target. */
-export async function createToken(
+export function createToken(
   database: Database,
   target: TargetName,
   token: NewToken,
+  actor: Actor,
   now: number = Date.now(),
+): Promise<IssuedToken> {
+  return database.write(async (trx) => createTokenIn(trx, await findTarget(trx, target), token, actor, now));
+}
+
+/** Throws `bad_data` for values that cannot be. */
+export async function createTokenIn(
+  trx: Trx,
+  found: FoundTarget,
+  token: NewToken,
+  actor: Actor,
+  now: number,
 ): Promise<IssuedToken> {
   const { name, username = null, expiresAt = null } = token;
   const problem = nameProblem(name) ?? usernameProblem(username) ?? expiryProblem(expiresAt, now);
   if (problem !== null) throw new PromgateError('bad_data', problem);
   const allowedNetworks = [...new Set((token.allowedNetworks ?? []).map(normalizeNetwork))];
   const text = newTokenText();
-  const hash = hashToken(text);
-  return database.write(async (trx) => {
-    const found = await findTarget(trx, target);
-    const row = await store.insertToken(trx, found.owner, { name, username, hash, allowedNetworks, createdAt: now, expiresAt });
-    return issued(row, text, found);
+  const fields = { name, username, hash: hashToken(text), allowedNetworks, createdAt: now, expiresAt };
+  const row = await store.insertToken(trx, found.owner, fields);
+  await record(trx, row, 'created', actor, now, {
+    username: row.username,
+    expires_at: timeText(expiresAt),
+    allowed_networks: allowedNetworks,
   });
+  return issued(row, text, found);
 }
 
 /**
@@ -57,30 +77,57 @@ export async function createToken(
  * at once. The secret before a rotation whose grace still runs dies in any case.
  * Throws `not_found` where there is no such token, `bad_data` for one that is revoked or expired.
  */
-export async function rotateToken(
+export function rotateToken(
   database: Database,
   id: number,
-  { grace, now = Date.now() }: { grace: number; now?: number },
+  grace: number,
+  actor: Actor,
+  now: number = Date.now(),
 ): Promise<IssuedToken> {
+  return database.write((trx) => rotateTokenIn(trx, id, grace, actor, now));
+}
+
+/** As {@link rotateToken}. */
+export async function rotateTokenIn(trx: Trx, id: number, grace: number, actor: Actor, now: number): Promise<IssuedToken> {
   if (!Number.isSafeInteger(now + grace) || grace < 0) throw new PromgateError('bad_data', 'The grace period must be 0 or more.');
+  const row = await store.findToken(trx, id);
+  if (row === undefined) throw noToken(id);
+  if (row.revoked_at !== null) throw new PromgateError('bad_data', `The token ${id} is revoked. Create a new one.`);
+  if (row.expires_at !== null && row.expires_at <= now) {
+    throw new PromgateError('bad_data', `The token ${id} has expired. Create a new one.`);
+  }
   const text = newTokenText();
-  return database.write(async (trx) => {
-    const row = await store.findToken(trx, id);
-    if (row === undefined) throw noToken(id);
-    if (row.revoked_at !== null) throw new PromgateError('bad_data', `The token ${id} is revoked. Create a new one.`);
-    if (row.expires_at !== null && row.expires_at <= now) {
-      throw new PromgateError('bad_data', `The token ${id} has expired. Create a new one.`);
-    }
-    await store.rotateToken(trx, id, hashToken(text), grace === 0 ? null : now + grace);
-    return issued(row, text, await targetOf(trx, row));
-  });
+  const previousUntil = grace === 0 ? null : now + grace;
+  await store.rotateToken(trx, id, hashToken(text), previousUntil);
+  await record(trx, row, 'rotated', actor, now, { previous_until: timeText(previousUntil) });
+  return issued(row, text, await targetOf(trx, row));
 }
 
 /** For good, and at once. Revoking a revoked token does nothing. Throws `not_found` where there is no such token. */
-export async function revokeToken(database: Database, id: number, now: number = Date.now()): Promise<void> {
-  await database.write(async (trx) => {
-    if (!(await store.revokeToken(trx, id, now)) && (await store.findToken(trx, id)) === undefined) throw noToken(id);
-  });
+export function revokeToken(database: Database, id: number, actor: Actor, now: number = Date.now()): Promise<void> {
+  return database.write((trx) => revokeTokenIn(trx, id, actor, now));
+}
+
+/** As {@link revokeToken}. */
+export async function revokeTokenIn(trx: Trx, id: number, actor: Actor, now: number): Promise<void> {
+  const row = await store.findToken(trx, id);
+  if (row === undefined) throw noToken(id);
+  if (await store.revokeToken(trx, id, now)) await record(trx, row, 'revoked', actor, now);
+}
+
+async function record(
+  trx: Trx,
+  row: Row<'tokens'>,
+  action: AuditAction,
+  actor: Actor,
+  at: number,
+  detail: Record<string, unknown> = {},
+): Promise<void> {
+  await recordEvents(trx, [{ actor, action, object: await tokenObject(trx, row), detail }], at);
+}
+
+function timeText(milliseconds: number | null): string | null {
+  return milliseconds === null ? null : new Date(milliseconds).toISOString();
 }
 
 function issued(row: Row<'tokens'>, token: string, { name: target, endpointPath }: FoundTarget): IssuedToken {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tester } from '../../test/support/actor.ts';
 import { createTestDatabase, dialects, type TestDatabase } from '../../test/support/database.ts';
 import { applyResources } from '../directory/apply.ts';
 import { namedTarget } from '../directory/named.ts';
@@ -55,7 +56,7 @@ describe.each(dialects)('a purge on %s', (dialect) => {
 
   const open = () => watchDirectory(home.database, keyring, createLog('error'), () => undefined);
   const apply = (text: string) =>
-    applyResources(home.database, keyring, text, { fileName: 'r', dryRun: false, prune: false, env: {} });
+    applyResources(home.database, keyring, text, { fileName: 'r', dryRun: false, prune: false, env: {}, actor: tester });
   const directory = (by = watches[0]) => {
     if (by === undefined) throw new Error('nobody watches');
     return by.current();
@@ -163,7 +164,7 @@ ${server}
 groups: [{ path: acme, ${server} }]
 projects: [{ path: acme/shop, ${server}, environments: [{ name: a, ${server} }] }]
 `;
-    await applyResources(home.database, keyring, text, { fileName: 'r', dryRun: false, prune: false, env: {} });
+    await applyResources(home.database, keyring, text, { fileName: 'r', dryRun: false, prune: false, env: {}, actor: tester });
     const watch = await watchDirectory(home.database, keyring, createLog('error'), () => undefined);
     const find = (name: string, of?: string) => namedServerSubject(watch.current(), name, of);
     const owners = ['instance', 'acme', 'acme/shop', 'acme/shop:a'];

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { ApplyResult, Change } from '../directory/apply.ts';
+import { actorHere } from './actor.ts';
 import { addSettingsOptions, note, type RegisterCommand, settingsOf } from './command.ts';
 import { addOutputOption, type OutputFormat, print } from './output.ts';
 
@@ -40,6 +41,7 @@ export const register: RegisterCommand = (program) => {
           prune: options.prune === true,
           newKey: options.newKey === true,
           env: process.env,
+          actor: await actorHere(),
         });
         await report(options.output, result);
       } finally {

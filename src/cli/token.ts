@@ -4,6 +4,7 @@ import type { TokenEntry } from '../access/token-list.ts';
 import type { IssuedToken } from '../access/tokens.ts';
 import type { TargetName } from '../directory/find.ts';
 import type { Database } from '../storage/database.ts';
+import { actorHere } from './actor.ts';
 import { addSettingsOptions, note, type RegisterCommand, settingsOf, UsageError } from './command.ts';
 import { addOutputOption, type OutputFormat, print } from './output.ts';
 
@@ -38,7 +39,11 @@ export const register: RegisterCommand = (program) => {
       const fields = { name: options.name, expiresAt, allowedNetworks: options.allow ?? [] };
       await withDatabase(command, async (database, externalUrl) => {
         const username = options.username === undefined ? {} : { username: options.username };
-        await printIssued(options.output, await createToken(database, target, { ...fields, ...username }), externalUrl);
+        await printIssued(
+          options.output,
+          await createToken(database, target, { ...fields, ...username }, await actorHere()),
+          externalUrl,
+        );
       });
     });
 
@@ -60,7 +65,7 @@ export const register: RegisterCommand = (program) => {
       if (grace === null) throw new UsageError(`--grace: "${options.grace}" is not a duration such as 0, 30m or 24h`);
       const { rotateToken } = await import('../access/tokens.ts');
       await withDatabase(command, async (database, externalUrl) => {
-        await printIssued(options.output, await rotateToken(database, idFrom(id), { grace }), externalUrl);
+        await printIssued(options.output, await rotateToken(database, idFrom(id), grace, await actorHere()), externalUrl);
       });
     });
 
@@ -69,7 +74,7 @@ export const register: RegisterCommand = (program) => {
     .argument('<id>')
     .action(async (id: string, _options: object, command: Command) => {
       const { revokeToken } = await import('../access/tokens.ts');
-      await withDatabase(command, (database) => revokeToken(database, idFrom(id)));
+      await withDatabase(command, async (database) => revokeToken(database, idFrom(id), await actorHere()));
       note(`The token ${id} is revoked.`);
     });
 };

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { createToken } from '../access/tokens.ts';
 import type { Settings } from '../config/settings.ts';
 import { applyResources } from '../directory/apply.ts';
+import { commandLineActor } from '../ops/audit.ts';
 import { openKeyring } from '../storage/crypto.ts';
 import { openDatabase } from '../storage/database.ts';
 
@@ -20,10 +21,17 @@ const serverInFile = 'http://127.0.0.1:9090';
 export async function fillDirectory(settings: Settings, serverUrl: string): Promise<DemoToken> {
   const text = (await readFile(resourceFile, 'utf8')).replace(serverInFile, () => serverUrl);
   const database = await openDatabase(settings);
+  const actor = commandLineActor('demo');
   try {
-    await applyResources(database, openKeyring(settings), text, { fileName: resourceFile, dryRun: false, prune: false, env: {} });
+    await applyResources(database, openKeyring(settings), text, {
+      fileName: resourceFile,
+      dryRun: false,
+      prune: false,
+      env: {},
+      actor,
+    });
     const target = { level: 'environment', path: 'demo/shop:production' } as const;
-    const { username, token, endpointPath } = await createToken(database, target, { name: 'grafana' });
+    const { username, token, endpointPath } = await createToken(database, target, { name: 'grafana' }, actor);
     return { username, token, endpoint: `${settings.externalUrl}${endpointPath}` };
   } finally {
     await database.close();

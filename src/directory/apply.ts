@@ -1,5 +1,6 @@
 /** Making the directory what a resource file says (contract §9). */
 import { dirname, resolve } from 'node:path';
+import type { Actor } from '../ops/audit.ts';
 import type { Keyring } from '../storage/crypto.ts';
 import type { Database } from '../storage/database.ts';
 import { registerKey, verifyKey } from '../storage/key-check.ts';
@@ -25,6 +26,7 @@ export interface ApplyOptions {
   readonly newKey?: boolean;
   /** For secrets given as `{ env: NAME }`. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  readonly actor: Actor;
 }
 
 /**

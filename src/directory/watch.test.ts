@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { tester } from '../../test/support/actor.ts';
 import { createTestDatabase, dialects, type TestDatabase } from '../../test/support/database.ts';
 import { listTokens } from '../access/token-list.ts';
 import { hashToken } from '../access/token-text.ts';
@@ -39,9 +40,9 @@ describe.each(dialects)('watching the directory on %s', (dialect) => {
     return made;
   };
   const apply = (text: string) =>
-    applyResources(home.database, keyring, text, { fileName: 'r.yml', dryRun: false, prune: false, env: {} });
+    applyResources(home.database, keyring, text, { fileName: 'r.yml', dryRun: false, prune: false, env: {}, actor: tester });
   const token = (path = 'acme/shop:production') =>
-    createToken(home.database, { level: path.includes(':') ? 'environment' : 'project', path }, { name: 'x' });
+    createToken(home.database, { level: path.includes(':') ? 'environment' : 'project', path }, { name: 'x' }, tester);
   const knows = ({ token }: IssuedToken, by = watch) => by.current().tokenByHash(hashToken(token)) !== undefined;
   const hasProject = (path: string) => watch.current().project(path) !== null;
   const leftOut = () =>
@@ -55,7 +56,7 @@ describe.each(dialects)('watching the directory on %s', (dialect) => {
     const seq = await home.database.read(latestSeq);
     await apply('projects: [{ path: acme/later }]');
     const later = await token();
-    await revokeToken(home.database, kept.id);
+    await revokeToken(home.database, kept.id, tester);
     await expect.poll(() => [hasProject('acme/later'), knows(later), knows(kept)]).toEqual([true, true, false]);
     // As a restore does: rows and log are those of before.
     await home.database.write(async (trx) => {
@@ -126,12 +127,18 @@ describe('on SQLite, while another process holds the lock of writers and a write
   it('a reader is answered, and a change from before is known', async () => {
     const home = await createTestDatabase('sqlite');
     const resources = 'projects: [{ path: acme/shop }]';
-    await applyResources(home.database, keyring, resources, { fileName: 'r', dryRun: false, prune: false, env: {} });
-    const { id, token } = await createToken(home.database, { level: 'project', path: 'acme/shop' }, { name: 'x' });
+    await applyResources(home.database, keyring, resources, {
+      fileName: 'r',
+      dryRun: false,
+      prune: false,
+      env: {},
+      actor: tester,
+    });
+    const { id, token } = await createToken(home.database, { level: 'project', path: 'acme/shop' }, { name: 'x' }, tester);
     const watch = await watchDirectory(home.database, keyring, createLog('error'), () => undefined);
     const other = await openDatabase(home.settings);
     const shell = new DatabaseSync(join(home.settings.dataDir, 'promgate.db'));
-    await revokeToken(other, id);
+    await revokeToken(other, id, tester);
     shell.exec('begin immediate');
     let written = false;
     const waiting = home.database

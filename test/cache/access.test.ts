@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { revokeToken, rotateToken } from '../../src/access/tokens.ts';
 import { type Database, openDatabase } from '../../src/storage/database.ts';
+import { tester } from '../support/actor.ts';
 import type { Params } from '../support/ask.ts';
 import { type CacheRig, type CacheRigOptions, resourcesOf, startCacheRig } from '../support/cache-rig.ts';
 import { dataset } from '../support/dataset.ts';
@@ -120,7 +121,7 @@ describe('a token that is no good any more gets nothing of what it was given bef
 
   it('revoked', async () => {
     await warm(token.basic);
-    await revokeToken(database, token.id);
+    await revokeToken(database, token.id, tester);
     await known();
     expect(await statuses(token.basic)).toEqual(refused);
     expect(await statuses(rig.token.basic)).toEqual(answered);
@@ -128,7 +129,7 @@ describe('a token that is no good any more gets nothing of what it was given bef
 
   it('rotated without grace, while its new secret gets it', async () => {
     await warm(token.basic);
-    const rotated = await rotateToken(database, token.id, { grace: 0 });
+    const rotated = await rotateToken(database, token.id, 0, tester);
     await known();
     expect(await statuses(token.basic)).toEqual(refused);
     for (const [api, params] of asked) {

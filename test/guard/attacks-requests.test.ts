@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { revokeToken } from '../../src/access/tokens.ts';
 import { openDatabase } from '../../src/storage/database.ts';
+import { tester } from '../support/actor.ts';
 import type { Params } from '../support/ask.ts';
 import {
   comparable,
@@ -306,7 +307,7 @@ describe('attack 15: what was answered before', () => {
       sendAs(rig.promgate, 'acme/shop:prometheus', [`Authorization: ${token.basic}`], '/api/v1/query', query, 'GET');
     expect(count((await send()).body)).toBe('3');
     const database = await openDatabase(rig.promgate.settings);
-    await revokeToken(database, token.id);
+    await revokeToken(database, token.id, tester);
     await database.close();
     await withinASecond(async () => (await send()).status === 401);
     for (let round = 0; round < 3; round++) expect((await send()).status).toBe(401);

@@ -8,6 +8,7 @@ import { environmentSlug } from '../../src/directory/slug.ts';
 import type { Log } from '../../src/ops/log.ts';
 import { openKeyring } from '../../src/storage/crypto.ts';
 import { type Database, type DatabaseDialect, openDatabase } from '../../src/storage/database.ts';
+import { tester } from './actor.ts';
 import { createDatabaseHome } from './database.ts';
 
 export interface TestPromgateOptions {
@@ -97,7 +98,7 @@ export async function startTestPromgate(options: TestPromgateOptions): Promise<T
     cleanUp.push(database.close);
     const keyring = openKeyring(settings);
     const apply = async (text: string, { prune = false } = {}): Promise<void> => {
-      await applyResources(database, keyring, text, { fileName: 'test.yml', dryRun: false, prune, env });
+      await applyResources(database, keyring, text, { fileName: 'test.yml', dryRun: false, prune, env, actor: tester });
     };
     await apply(resources);
     const promgate = await startPromgate(settings, options.log === undefined ? {} : { log: options.log });
@@ -125,7 +126,7 @@ function controls(promgate: Promgate, settings: Settings, database: Database): O
     endpoint,
     token: async (target, options = {}) => {
       const issue = async (options: Partial<NewToken>): Promise<TestToken> => {
-        const issued = await createToken(database, tokenTarget(target), { name: 'test', ...options });
+        const issued = await createToken(database, tokenTarget(target), { name: 'test', ...options }, tester);
         return { ...issued, basic: basicAuth(issued.username, issued.token) };
       };
       const token = await issue(options);
