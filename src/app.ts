@@ -61,7 +61,8 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     opened.push(() => database.close());
     const keyring = openKeyring(settings, { create: !(await hasKey(database)) });
     await checkKey(database, keyring);
-    const pools = createPools();
+    let current = settings;
+    const pools = createPools(() => current.outbound.allow);
     opened.push(() => pools.destroy());
     let cache: Cache | null = null;
     const watch = await watchDirectory(database, keyring, log, (directory) => {
@@ -84,7 +85,6 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       () => cache?.size() ?? { bytes: 0, entries: 0 },
     );
     let stopping = false;
-    let current = settings;
     let gatewaySettings = forGateway(settings);
     const noteUpstream = (server: Server, outcome: string, seconds: number) => metrics.upstream(server.name, outcome, seconds);
     const askServer = createAskServer(pools, noteUpstream);

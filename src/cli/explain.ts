@@ -51,7 +51,7 @@ export const register: RegisterCommand = (program) => {
       const { createAskServer } = await import('../upstream/collect.ts');
       const { createPools } = await import('../upstream/pools.ts');
       const { createGuard } = await import('../guard/decide.ts');
-      const pools = createPools();
+      const pools = createPools(() => settings.outbound.allow);
       try {
         const guard = createGuard({ ask: createAskServer(pools, () => undefined), alarm: () => undefined });
         const binding = bind(target, server, settings, directory.purges);

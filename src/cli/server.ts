@@ -26,7 +26,7 @@ export const register: RegisterCommand = (program) => {
       const { createAskServer } = await import('../upstream/collect.ts');
       const { createPools } = await import('../upstream/pools.ts');
       const { probe } = await import('../upstream/probe.ts');
-      const pools = createPools();
+      const pools = createPools(() => settings.outbound.allow);
       try {
         const found = await probe(
           createAskServer(pools, () => undefined),

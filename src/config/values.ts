@@ -2,7 +2,7 @@
  * Readers of single values. Each takes the text of a value, whatever its source, and the directory that relative paths
  * start from.
  */
-import { isIPv6 } from 'node:net';
+import { isIP, isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
 import { NetworkError, normalizeNetwork } from '../access/networks.ts';
 import { parseDuration, parseSize } from './units.ts';
@@ -155,13 +155,21 @@ export const network: Reader<string> = (text) => {
   }
 };
 
-/** A host name, without wildcards, in lower case and without a dot at the end; or as {@link network}. */
+/**
+ * A host name as URLs have it once they are parsed (https://url.spec.whatwg.org/#host-parsing): lower case, punycode; and without a
+ * dot at the end. Or as {@link network}. What a URL takes for an address in one of its odd notations is neither.
+ */
 export const hostOrNetwork: Reader<string> = (text, baseDir) => {
-  const host = text.toLowerCase().replace(/\.$/, '');
-  // What looks like a number would be an address in one of its odd notations.
+  const url = `http://${text}/`;
+  const isPlain = /^[\p{L}\p{M}\p{N}._-]+$/u.test(text) && URL.canParse(url);
+  const host = isPlain ? new URL(url).hostname.replace(/\.$/, '') : '';
+  // RFC 1035, 2.3.4.
   const isName =
-    /^(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(host) && /[a-z_][a-z0-9_-]*$/.test(host) && !/^0x/.test(host);
-  if (isName && host.length <= 253) return { value: host };
+    isIP(host) === 0 && host.length <= 253 && host.split('.').every((label) => label.length > 0 && label.length <= 63);
+  if (isName) return { value: host };
   if (/^[\d.:a-f/]+$/i.test(text)) return network(text, baseDir);
-  return { expected: 'a host name without wildcards, such as prometheus.internal, or a network such as 10.1.0.0/16' };
+  return {
+    expected:
+      'a host name without wildcards or port, such as prometheus.internal, or a network such as 10.1.0.0/16 or 2001:db8::/32',
+  };
 };

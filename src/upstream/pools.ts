@@ -1,6 +1,8 @@
 /** Connections to servers: one pool for each server record, replaced when the record changes. */
-import { Pool } from 'undici';
+import { isIP, type LookupFunction } from 'node:net';
+import { buildConnector, Pool } from 'undici';
 import type { Server, Tls } from '../directory/model.ts';
+import { createOutbound, type Lookup, type Outbound, OutboundError, systemLookup } from './outbound.ts';
 
 /** Connections to one server; further questions wait in the pool's queue until their deadline. */
 const MAX_CONNECTIONS = 256;
@@ -17,24 +19,40 @@ export interface Pools {
   destroy(): Promise<void>;
 }
 
-export function createPools(): Pools {
+/**
+ * `allow` gives the setting `outbound.allow`, as the same array until it is another one: then restricted servers are connected to anew.
+ */
+export function createPools(allow: () => readonly string[], lookup: Lookup = systemLookup): Pools {
   const pools = new Map<Server, Pool>();
+  let allowed = allow();
+  let outbound = createOutbound(allowed, lookup);
+  /** What was connected under another list may be forbidden by this one. */
+  const takeOverList = () => {
+    if (allow() === allowed) return;
+    allowed = allow();
+    outbound = createOutbound(allowed, lookup);
+    discard(({ restricted }) => restricted);
+  };
+  const discard = (isOver: (server: Server) => boolean) => {
+    for (const [server, pool] of pools) {
+      if (!isOver(server)) continue;
+      pools.delete(server);
+      void pool.close();
+    }
+  };
   return {
     for(server) {
+      if (server.restricted) takeOverList();
       let pool = pools.get(server);
       if (pool === undefined) {
-        pool = openPool(server);
+        pool = openPool(server, server.restricted ? outbound : null);
         pools.set(server, pool);
       }
       return pool;
     },
     keepOnly(servers) {
       const current = new Set(servers);
-      for (const [server, pool] of pools) {
-        if (current.has(server)) continue;
-        pools.delete(server);
-        void pool.close();
-      }
+      discard((server) => !current.has(server));
     },
     async destroy() {
       const all = [...pools.values()];
@@ -44,7 +62,9 @@ export function createPools(): Pools {
   };
 }
 
-function openPool(server: Server): Pool {
+/** `outbound`: where the server may be; `null`: anywhere. */
+function openPool(server: Server, outbound: Outbound | null): Pool {
+  const options = { timeout: CONNECT_TIMEOUT, allowH2: false, ...tlsOptions(server.connection?.tls ?? {}) };
   return new Pool(new URL(server.url).origin, {
     connections: MAX_CONNECTIONS,
     pipelining: 1,
@@ -54,8 +74,32 @@ function openPool(server: Server): Pool {
     // The deadline of `ask.ts` covers the whole answer.
     headersTimeout: 0,
     bodyTimeout: 0,
-    connect: { timeout: CONNECT_TIMEOUT, ...tlsOptions(server.connection?.tls ?? {}) },
+    connect: outbound === null ? options : guardedConnector(options, outbound),
   });
+}
+
+/** Connects to addresses alone that `outbound` has just checked; fails with its {@link OutboundError} otherwise. */
+function guardedConnector(options: buildConnector.BuildOptions, outbound: Outbound): buildConnector.connector {
+  const connect = buildConnector({ ...options, lookup: checkedLookup(outbound) });
+  return (to, callback) => {
+    // Node looks up names only.
+    if (isIP(to.hostname) === 0 || outbound.allows(to.hostname)) connect(to, callback);
+    else queueMicrotask(() => callback(new OutboundError(to.hostname, [to.hostname]), null));
+  };
+}
+
+/** Node asks once for each connection, and tries the addresses that it is given and no others. */
+function checkedLookup(outbound: Outbound): LookupFunction {
+  return (hostname, { all }, callback) => {
+    outbound.resolve(hostname).then(
+      (addresses) => {
+        const [first] = addresses;
+        if (all === true || first === undefined) callback(null, [...addresses]);
+        else callback(null, first.address, first.family);
+      },
+      (error: NodeJS.ErrnoException) => callback(error, []),
+    );
+  };
 }
 
 function tlsOptions(tls: Tls) {

@@ -11,6 +11,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'cannot be reached: no route to it',
   ENETUNREACH: 'cannot be reached: no route to it',
   ETIMEDOUT: 'cannot be reached: connecting took too long',
+  PROMGATE_OUTBOUND: 'may not be asked: its address is not public, and outbound.allow does not allow it',
   UND_ERR_CONNECT_TIMEOUT: 'cannot be reached: connecting took too long',
   ECONNRESET: CLOSED,
   EPIPE: CLOSED,
