@@ -1,0 +1,78 @@
+/** Sessions of people who are signed in, and when they were last seen. What is stored of a cookie is its hash. */
+import { sql } from 'kysely';
+import { chunks } from './chunks.ts';
+import type { Row, Trx } from './schema.ts';
+
+export type NewSession = Omit<Row<'sessions'>, 'id'>;
+
+/** Gives its id. */
+export async function insertSession(trx: Trx, session: NewSession): Promise<number> {
+  const { id } = await trx.insertInto('sessions').values(session).returning('id').executeTakeFirstOrThrow();
+  return id;
+}
+
+/** A user's sessions with when they were last seen (`null`: not since the sign-in), newest first. */
+export function sessionsOf(trx: Trx, userId: number): Promise<(Row<'sessions'> & { last_seen_at: number | null })[]> {
+  return trx
+    .selectFrom('sessions')
+    .leftJoin('session_activity', 'session_activity.session_id', 'sessions.id')
+    .selectAll('sessions')
+    .select('session_activity.last_seen_at')
+    .where('user_id', '=', userId)
+    .orderBy('id', 'desc')
+    .execute();
+}
+
+/** Gives the session that it was; `undefined`: there was none. */
+export function removeSession(trx: Trx, id: number): Promise<Row<'sessions'> | undefined> {
+  return trx.deleteFrom('sessions').where('id', '=', id).returningAll().executeTakeFirst();
+}
+
+export async function removeSessionByHash(trx: Trx, hash: string): Promise<void> {
+  await trx.deleteFrom('sessions').where('hash', '=', hash).execute();
+}
+
+/** Signs the user out everywhere, but for the session `except`. Gives how many sessions ended. */
+export async function removeSessionsOf(trx: Trx, userId: number, except: number | null = null): Promise<number> {
+  let removal = trx.deleteFrom('sessions').where('user_id', '=', userId);
+  if (except !== null) removal = removal.where('id', '!=', except);
+  return Number((await removal.executeTakeFirstOrThrow()).numDeletedRows);
+}
+
+/** Ends all but the newest `keep` sessions of the user. */
+export async function removeOldestSessions(trx: Trx, userId: number, keep: number): Promise<void> {
+  const oldest = await trx
+    .selectFrom('sessions')
+    .select('id')
+    .where('user_id', '=', userId)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .offset(keep)
+    .executeTakeFirst();
+  if (oldest !== undefined) {
+    await trx.deleteFrom('sessions').where('user_id', '=', userId).where('id', '<=', oldest.id).execute();
+  }
+}
+
+/** Notes when sessions (id → Unix milliseconds) were last seen. The later time stays; those that have ended are passed over. */
+export async function recordSeen(trx: Trx, seen: ReadonlyMap<number, number>): Promise<void> {
+  for (const chunk of chunks(seen.keys())) {
+    const known = await trx.selectFrom('sessions').select('id').where('id', 'in', chunk).execute();
+    if (known.length === 0) continue;
+    await trx
+      .insertInto('session_activity')
+      .values(known.map(({ id }) => ({ session_id: id, last_seen_at: seen.get(id) ?? 0 })))
+      .onConflict((conflict) =>
+        conflict
+          .column('session_id')
+          .doUpdateSet((eb) => ({ last_seen_at: eb.ref('excluded.last_seen_at') }))
+          .where(sql<boolean>`excluded.last_seen_at > session_activity.last_seen_at`),
+      )
+      .execute();
+  }
+}
+
+/** Those that were seen after `since`; 0: all that there are. */
+export function seenAfter(trx: Trx, since: number): Promise<Row<'session_activity'>[]> {
+  return trx.selectFrom('session_activity').selectAll().where('last_seen_at', '>', since).execute();
+}
