@@ -89,7 +89,7 @@ describe.each(dialects)('a purge on %s', (dialect) => {
     await late.close();
     return names.filter((_, index) => before[index] !== after[index]);
   }
-  const purged = (subject: PurgeSubject) => renewed(() => purge(home.database, subject));
+  const purged = (subject: PurgeSubject) => renewed(() => purge(home.database, subject, tester, null));
 
   it('of everything renews all', async () => {
     expect(await purged(everything)).toEqual(names);
@@ -108,6 +108,24 @@ describe.each(dialects)('a purge on %s', (dialect) => {
     expect(await purged(endpoint('acme/shop:c'))).toEqual(names.slice(1, 4));
     // The same as through the project's own endpoint: nothing confines it either.
     expect(await purged(endpoint('acme/shop'))).toEqual(names.slice(1, 4));
+  });
+
+  it('is in the audit log, on what it was asked for', async () => {
+    const { target, server } = targetAt('acme/shop:b');
+    await purge(home.database, everything, tester, null);
+    await purge(home.database, serverSubject(server), tester, null);
+    await purge(home.database, endpoint('acme/shop:b'), tester, target);
+    const rows = await home.database.read((trx) =>
+      trx.selectFrom('audit_events').selectAll().where('action', '=', 'purged').orderBy('id').execute(),
+    );
+    expect(rows.map((row) => [row.actor_name, row.object_kind, row.object_id, row.object_name, row.detail])).toEqual([
+      ['tester', 'instance', null, 'instance', '{}'],
+      ['tester', 'server', server.id, 'all@acme/shop', '{}'],
+      ['tester', 'environment', expect.any(Number), 'acme/shop:b', '{"server":"all@acme/shop"}'],
+    ]);
+    const [, ofServer, ofEnvironment] = rows;
+    expect(ofServer?.project_id).toEqual(expect.any(Number));
+    expect([ofEnvironment?.project_id, ofEnvironment?.group_ids]).toEqual([ofServer?.project_id, ofServer?.group_ids]);
   });
 
   it('is not needed after a change of the server’s record, whatever it is; applying the same again renews nothing', async () => {
@@ -130,21 +148,21 @@ describe.each(dialects)('a purge on %s', (dialect) => {
       await renewed(work);
       seen.push(...policies());
     };
-    await step(() => purge(home.database, endpoint('acme/shop:a')));
-    await step(() => purge(home.database, endpoint('acme/shop:b')));
+    await step(() => purge(home.database, endpoint('acme/shop:a'), tester, null));
+    await step(() => purge(home.database, endpoint('acme/shop:b'), tester, null));
     const [a, b] = await subjects();
     expect([a?.split(' ')[0], b?.split(' ')[0]]).toEqual(['policy', 'policy']);
-    await step(() => purge(home.database, serverSubject(server)));
+    await step(() => purge(home.database, serverSubject(server), tester, null));
     expect((await subjects()).map((subject) => subject.split(' ', 2).join(' '))).toEqual([
       expect.stringMatching(/^policy /),
       `server ${server.id}`,
     ]);
-    await step(() => purge(home.database, endpoint('acme/shop:b')));
+    await step(() => purge(home.database, endpoint('acme/shop:b'), tester, null));
     await step(() => apply(own('http://10.0.0.1', ', auth: { bearer: x }')));
-    await step(() => purge(home.database, endpoint('acme/shop:b')));
+    await step(() => purge(home.database, endpoint('acme/shop:b'), tester, null));
     // The one under the record of before is forgotten.
     expect(await subjects()).toHaveLength(3);
-    await step(() => purge(home.database, everything));
+    await step(() => purge(home.database, everything, tester, null));
     expect(await subjects()).toEqual(['all']);
     // A policy that was there, went and came again would be seen twice with another one between.
     for (const index of names.keys()) {

@@ -4,9 +4,14 @@
  * shared tier alike.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Server } from '../directory/model.ts';
+import type { Server, Target } from '../directory/model.ts';
+import { type Actor, type AuditObject, targetObject, theInstance } from '../ops/audit.ts';
+import { recordEvents } from '../storage/audit.ts';
+import { serverObject } from '../storage/audit-objects.ts';
 import type { Database } from '../storage/database.ts';
 import { bumpPurge, forgetPurges } from '../storage/purges.ts';
+import type { Trx } from '../storage/schema.ts';
+import { serversByIds } from '../storage/servers.ts';
 
 /** Epochs by the text of their subjects. A subject that was never purged has none. */
 export type PurgeEpochs = ReadonlyMap<string, number>;
@@ -38,14 +43,36 @@ export function subjectText(subject: PurgeSubject): string {
 /** Running processes look for changes four times a second. */
 const KNOWN_EVERYWHERE = 500;
 
-/** Resolves when what is asked then is answered anew, in every process that reaches the database. */
-export async function purge(database: Pick<Database, 'write'>, subject: PurgeSubject): Promise<void> {
+/**
+ * Resolves when what is asked then is answered anew, in every process that reaches the database. `endpoint` is whose answers
+ * the subject are, where it was found by an endpoint: the audit log names it.
+ */
+export async function purge(
+  database: Pick<Database, 'write'>,
+  subject: PurgeSubject,
+  actor: Actor,
+  endpoint: Target | null,
+): Promise<void> {
   const { prefix, except } = covered(subject);
   await database.write(async (trx) => {
-    await bumpPurge(trx, subjectText(subject), Date.now());
+    const now = Date.now();
+    await bumpPurge(trx, subjectText(subject), now);
     await forgetPurges(trx, prefix, except);
+    await recordEvents(trx, [{ actor, action: 'purged', ...(await purged(trx, subject, endpoint)) }], now);
   });
   await delay(KNOWN_EVERYWHERE);
+}
+
+async function purged(
+  trx: Trx,
+  subject: PurgeSubject,
+  endpoint: Target | null,
+): Promise<{ object: AuditObject; detail?: { server: string } }> {
+  if (subject.kind === 'all') return { object: theInstance };
+  const [row] = await serversByIds(trx, [subject.server]);
+  // Removed since it was found: its answers are out of reach in any case.
+  const server = row === undefined ? { ...theInstance, name: `server ${subject.server}` } : await serverObject(trx, row);
+  return endpoint === null ? { object: server } : { object: targetObject(endpoint), detail: { server: server.name } };
 }
 
 /**

@@ -5,6 +5,7 @@ import type { PurgeSubject } from '../cache/purge.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Target } from '../directory/model.ts';
 import type { Directory } from '../directory/snapshot.ts';
+import { actorHere } from './actor.ts';
 import { addSettingsOptions, exitCodes, note, type RegisterCommand, settingsOf, UsageError } from './command.ts';
 import { loadSnapshot } from './directory.ts';
 import { addOutputOption, type OutputFormat, print } from './output.ts';
@@ -22,6 +23,7 @@ interface PurgeOptions {
 /** What is meant, how it is told as data, and to a person. */
 interface Found {
   readonly subject: PurgeSubject;
+  readonly endpoint: Target | null;
   readonly data: object;
   readonly words: string;
 }
@@ -46,7 +48,7 @@ export const register: RegisterCommand = (program) => {
       const { openDatabase } = await import('../storage/database.ts');
       const database = await openDatabase(settings);
       try {
-        await purge(database, found.subject);
+        await purge(database, found.subject, await actorHere(), found.endpoint);
       } finally {
         await database.close();
       }
@@ -82,11 +84,12 @@ async function find({ all, server, of, ...named }: PurgeOptions, settings: Setti
   if (server !== undefined) {
     const { namedServerSubject } = await import('../cache/purge-names.ts');
     const found = namedServerSubject(await loadSnapshot(settings), server, of);
-    return { subject: found.subject, data: { server, of: found.of }, words: `all of server ${server} (${found.of})` };
+    const words = `all of server ${server} (${found.of})`;
+    return { subject: found.subject, endpoint: null, data: { server, of: found.of }, words };
   }
   if (endpoint === undefined) {
     const { everything } = await import('../cache/purge.ts');
-    return { subject: everything, data: { all: true }, words: 'everything' };
+    return { subject: everything, endpoint: null, data: { all: true }, words: 'everything' };
   }
   const { level, path } = endpoint;
   const directory = await loadSnapshot(settings);
@@ -96,7 +99,7 @@ async function find({ all, server, of, ...named }: PurgeOptions, settings: Setti
   try {
     const { server, subject } = endpointSubject(directory, target);
     const words = `what ${level} ${path} is shown by server ${server.name}, and all that are shown the same`;
-    return { subject, data: { [level]: path, server: server.name }, words };
+    return { subject, endpoint: target, data: { [level]: path, server: server.name }, words };
   } catch (error) {
     if (!(error instanceof PromgateError)) throw error;
     note(`${path}: ${error.message}; see promgate resolve ${path}`);

@@ -2,7 +2,9 @@
  * The audit log: every change in the transaction that makes it, sign-ins, and refusals. What is in it is told to owners of the
  * object's group or project, and to administrators.
  */
+import type { Caller } from '../access/caller.ts';
 import type { PermissionName } from '../access/permissions.ts';
+import type { Group, Target } from '../directory/model.ts';
 
 /** Who did it. Names are kept as they were then. */
 export interface Actor {
@@ -72,4 +74,31 @@ export const theInstance: AuditObject = { kind: 'instance', id: null, name: 'ins
 /** Whoever runs a command of the command line. */
 export function commandLineActor(name: string): Actor {
   return { kind: 'command_line', id: null, name, address: null, requestId: null };
+}
+
+/** Whoever asks an endpoint. `address` is the client's. */
+export function callerActor(caller: Caller, address: string, requestId: string): Actor {
+  const request = { address, requestId };
+  if (caller.kind === 'token') return { kind: 'token', id: caller.token.id, name: caller.token.username, ...request };
+  if (caller.kind === 'user') return { kind: 'user', id: caller.user.id, name: caller.user.username, ...request };
+  return { kind: 'workload', id: null, name: `${caller.issuer}: ${caller.subject}`, ...request };
+}
+
+/** An endpoint's group, project or environment, as the directory has it; `storage/audit-objects.ts` does it from rows. */
+export function targetObject(target: Target): AuditObject {
+  if (target.level === 'group') {
+    const { id, path } = target.group;
+    return { kind: 'group', id, name: path, groupIds: withAncestors(target.group), projectId: null };
+  }
+  const project = target.level === 'project' ? target.project : target.environment.project;
+  const where = { groupIds: withAncestors(project.group), projectId: project.id };
+  if (target.level === 'project') return { kind: 'project', id: project.id, name: project.path, ...where };
+  const { id, name } = target.environment;
+  return { kind: 'environment', id, name: `${project.path}:${name}`, ...where };
+}
+
+function withAncestors(group: Group): number[] {
+  const ids: number[] = [];
+  for (let each: Group | null = group; each !== null; each = each.parent) ids.push(each.id);
+  return ids;
 }

@@ -5,21 +5,26 @@
  */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { z } from 'zod';
-import { bodyProblem, FaultyBody, sendProblem } from '../api/problem.ts';
+import { bodyProblem, FaultyRequest, sendProblem } from '../api/problem.ts';
 import { everything, type PurgeSubject } from '../cache/purge.ts';
 import { endpointSubject, namedServerSubject } from '../cache/purge-names.ts';
+import type { Target } from '../directory/model.ts';
 import { namedTarget } from '../directory/named.ts';
 import type { Directory } from '../directory/snapshot.ts';
 import { PromgateError } from '../errors.ts';
+import type { Actor } from './audit.ts';
 import type { Log } from './log.ts';
 
 export interface OpsPurgeParts {
   readonly directory: () => Directory;
-  readonly purge: (subject: PurgeSubject) => Promise<void>;
+  readonly purge: (subject: PurgeSubject, actor: Actor, endpoint: Target | null) => Promise<void>;
   readonly log: Log;
 }
 
 const MAX_BODY = 16 * 1024;
+
+/** Whoever reaches the listener: nobody says who. */
+const anOperator = { kind: 'anonymous', id: null, name: 'operator' } as const;
 
 const text = z.string('must be a text');
 const body = z
@@ -52,9 +57,9 @@ export function opsPurge(parts: OpsPurgeParts): (app: FastifyInstance, options: 
       },
       handler: async (request, reply) => {
         const parsed = body.safeParse(request.body);
-        if (!parsed.success) throw new FaultyBody(parsed.error.issues);
-        const { subject, purged, logged } = find(parts.directory(), parsed.data);
-        await parts.purge(subject);
+        if (!parsed.success) throw new FaultyRequest(parsed.error.issues);
+        const { subject, endpoint, purged, logged } = find(parts.directory(), parsed.data);
+        await parts.purge(subject, { ...anOperator, address: request.ip, requestId: request.id }, endpoint);
         parts.log.info('the cache was purged', logged);
         return reply.send({ purged });
       },
@@ -72,6 +77,7 @@ export function opsPurge(parts: OpsPurgeParts): (app: FastifyInstance, options: 
 /** What is meant, how it is told, and how it is logged. */
 interface Found {
   readonly subject: PurgeSubject;
+  readonly endpoint: Target | null;
   readonly purged: object;
   readonly logged: Record<string, string>;
 }
@@ -80,14 +86,17 @@ function find(directory: Directory, { server: name, of, environment }: z.output<
   if (name !== undefined) {
     const found = namedServerSubject(directory, name, of);
     const purged = { server: name, of: found.of };
-    return { subject: found.subject, purged, logged: { purged: 'server', ...purged } };
+    return { subject: found.subject, endpoint: null, purged, logged: { purged: 'server', ...purged } };
   }
-  if (environment === undefined) return { subject: everything, purged: { all: true }, logged: { purged: 'all' } };
+  if (environment === undefined) {
+    return { subject: everything, endpoint: null, purged: { all: true }, logged: { purged: 'all' } };
+  }
   const target = namedTarget(directory, environment);
   if (target === null) throw new PromgateError('not_found', `There is no environment, project or group ${environment}.`);
   const { server, subject } = endpointSubject(directory, target);
   return {
     subject,
+    endpoint: target,
     purged: { environment, server: server.name },
     logged: { purged: 'endpoint', target: environment, server: server.name },
   };
