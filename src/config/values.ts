@@ -167,7 +167,7 @@ export const hostOrNetwork: Reader<string> = (text, baseDir) => {
   const isName =
     isIP(host) === 0 && host.length <= 253 && host.split('.').every((label) => label.length > 0 && label.length <= 63);
   if (isName) return { value: host };
-  if (/^[\d.:a-f/]+$/i.test(text)) return network(text, baseDir);
+  if (/^[\d.:a-f/]*[\d:][\d.:a-f/]*$/i.test(text)) return network(text, baseDir);
   return {
     expected:
       'a host name without wildcards or port, such as prometheus.internal, or a network such as 10.1.0.0/16 or 2001:db8::/32',

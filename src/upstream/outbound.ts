@@ -6,7 +6,6 @@
 import { lookup as dnsLookup } from 'node:dns/promises';
 import { isIP, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import { setTimeout as delay } from 'node:timers/promises';
 import { networkMatcher } from '../access/networks.ts';
 import { PromgateError } from '../errors.ts';
 import { isPublic } from './not-public.ts';
@@ -93,26 +92,24 @@ const LOOKUP_TIMEOUT = 5_000;
 export async function checkOutbound(url: string, allow: readonly string[], lookup: Lookup = systemLookup): Promise<void> {
   const { protocol, hostname } = URL.canParse(url) ? new URL(url) : { protocol: '', hostname: '' };
   if (!/^https?:$/.test(protocol)) {
-    throw new PromgateError('bad_data', 'the URL of a server must start with http:// or https://');
+    throw new PromgateError('bad_data', 'the URL of a server must be one such as https://prometheus.example:9090');
   }
-  const done = new AbortController();
-  const tooLate = delay(LOOKUP_TIMEOUT, undefined, { signal: done.signal }).then(() => {
-    throw new Error(`${hostname} did not resolve within ${LOOKUP_TIMEOUT / 1000}s`);
-  });
+  const host = hostname.replace(/^\[(.*)\]$/, '$1');
   try {
-    await Promise.race([createOutbound(allow, lookup).resolve(hostname.replace(/^\[(.*)\]$/, '$1')), tooLate]);
+    await inTime(createOutbound(allow, lookup).resolve(host));
   } catch (error) {
-    const { message } = error as Error;
-    throw new PromgateError('bad_data', refusal(hostname), { operator: message, cause: error });
-  } finally {
-    done.abort();
+    const wanted = isIP(host) === 0 ? 'its name must resolve, to public addresses only' : 'it is not a public address';
+    const remedy = 'an administrator can set such a server, or allow the host in outbound.allow';
+    throw new PromgateError('bad_data', `the host ${JSON.stringify(host)} is not allowed: ${wanted}; ${remedy}`, {
+      operator: (error as Error).message,
+      cause: error,
+    });
   }
 }
 
-function refusal(hostname: string): string {
-  const wanted =
-    isIP(hostname.replace(/^\[(.*)\]$/, '$1')) === 0
-      ? 'its name must resolve, to public addresses only'
-      : 'it is not a public address';
-  return `the host ${JSON.stringify(hostname)} is not allowed: ${wanted}; an administrator can set such a server, or allow the host in outbound.allow`;
+function inTime<T>(looking: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error(`no answer within ${LOOKUP_TIMEOUT / 1000}s`)), LOOKUP_TIMEOUT);
+    looking.then(resolve, reject).finally(() => clearTimeout(late));
+  });
 }
