@@ -57,7 +57,8 @@ export function networkMatcher(networks: readonly string[]): (address: string) =
   };
 }
 
-function addressBits(address: string): bigint {
+/** The address as a number. Not for one with a zone. */
+export function addressBits(address: string): bigint {
   if (isIPv4(address)) return address.split('.').reduce((bits, octet) => (bits << 8n) | BigInt(octet), 0n);
   const [head = '', tail] = canonicalIPv6(address).split('::');
   const front = head === '' ? [] : head.split(':');
