@@ -166,7 +166,7 @@ export interface UserRow {
 export interface IdentityRow {
   id: Generated<number>;
   user_id: number;
-  /** Its name in the configuration when it was linked. */
+  /** Its name in the configuration at the last sign-in. */
   provider: string;
   issuer: string;
   subject: string;
