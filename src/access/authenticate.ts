@@ -30,7 +30,11 @@ export function authenticate(
 
 /** Whether a token opens the endpoint of `target`: its own, or anything below it. */
 export function covers(token: Token, target: Target): boolean {
-  const scope = token.target;
+  return contains(token.target, target);
+}
+
+/** Whether `target` is `scope` itself, or lies below it. */
+export function contains(scope: Target, target: Target): boolean {
   if (scope.level === 'environment') return target.level === 'environment' && target.environment === scope.environment;
   const project =
     target.level === 'environment' ? target.environment.project : target.level === 'project' ? target.project : null;

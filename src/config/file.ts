@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml';
+import { isAlias, isMap, isNode, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument, type YAMLMap } from 'yaml';
+import type { SecretSources } from '../directory/resource-secrets.ts';
+import { type Identity, identitySections, readIdentity } from './identity-schema.ts';
 import type { ConfigProblem } from './problems.ts';
 import { keys, pathsOf } from './schema.ts';
 import { didYouMean } from './suggest.ts';
+import { formatPath, locate } from './yaml-place.ts';
 
 /** The text of one value and where it stood, before anything is known of its meaning. */
 export interface RawValue {
@@ -13,6 +16,14 @@ export interface RawValue {
   /** Directory that relative paths start from. */
   readonly baseDir: string;
 }
+
+/** What the file holds: dotted path → text of the value, and the sections that are no plain values. */
+export interface ConfigFile {
+  readonly values: ReadonlyMap<string, RawValue>;
+  readonly identity: Identity;
+}
+
+export const emptyFile: ConfigFile = { values: new Map(), identity: { providers: [], issuers: [] } };
 
 /** Takes a line for people about something that is no error. */
 export type Warn = (line: string) => void;
@@ -31,21 +42,20 @@ export function readFailure(error: unknown): string {
 }
 
 /**
- * Reads a YAML configuration file flat: dotted path → text of the value. Whatever is no known key with a plain value goes
- * to `problems`. `name` is how the user calls the file, `askedBy` the
- * flag or variable that names it.
+ * Reads a YAML configuration file. Whatever is no known key with a value that it may have goes to `problems`. `name` is how
+ * the user calls the file, `askedBy` the flag or variable that names it; `env` is for secrets given as `{ env: NAME }`.
  */
 export function readConfigFile(
-  { file, name, askedBy }: { file: string; name: string; askedBy: string },
+  { file, name, askedBy, env }: { file: string; name: string; askedBy: string; env: SecretSources['env'] },
   problems: ConfigProblem[],
-): Map<string, RawValue> {
+): ConfigFile {
   const values = new Map<string, RawValue>();
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     problems.push({ source: askedBy, path: '', message: `cannot read "${name}": ${readFailure(error)}` });
-    return values;
+    return emptyFile;
   }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -59,21 +69,34 @@ export function readConfigFile(
     problems.push({ source: name, path: '', line: lines.linePos(error.pos[0]).line, message: error.message });
   }
   // What stands in a broken document is not what its author meant.
-  if (document.errors.length > 0) return values;
+  if (document.errors.length > 0) return emptyFile;
 
   const follow = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
   const baseDir = dirname(file);
+
+  const identityData: Record<string, unknown> = {};
+  const plainData = ({ key, value }: Pair): unknown => {
+    try {
+      return isNode(value) ? value.toJS(document) : null;
+    } catch (error) {
+      // An alias that has no anchor, or too many of them.
+      complain(isScalar(key) ? key : null, String(key), error instanceof Error ? error.message : String(error));
+      return null;
+    }
+  };
 
   const readSection = (map: YAMLMap, prefix: string): void => {
     for (const pair of map.items) {
       const keyNode = isScalar(pair.key) ? pair.key : null;
       const path = `${prefix}${keyNode ? String(keyNode.value) : '?'}`;
       const value = follow(pair.value);
-      if (prefix === '' && sections.has(path)) {
+      if (prefix === '' && identitySections.some((section) => section === path)) {
+        identityData[path] = plainData(pair);
+      } else if (prefix === '' && sections.has(path)) {
         if (isMap(value)) readSection(value, `${path}.`);
         else if (!isEmpty(value)) complain(keyNode, path, 'holds keys of its own, it has no value');
       } else if (!knownPaths.includes(path)) {
-        complain(keyNode ?? map, path, `unknown key${didYouMean(path, [...knownPaths, ...sections])}`);
+        complain(keyNode ?? map, path, `unknown key${didYouMean(path, [...knownPaths, ...sections, ...identitySections])}`);
       } else {
         const plain = listPaths.has(path) ? listText(value, follow) : scalarText(value);
         if (plain !== null) {
@@ -89,7 +112,13 @@ export function readConfigFile(
   else if (document.contents && !isEmpty(document.contents)) {
     complain(document.contents, '', 'must hold keys with values, such as `listen: 127.0.0.1:9490`');
   }
-  return values;
+  const identity = readIdentity(identityData, { env, directory: baseDir });
+  if ('value' in identity) return { values, identity: identity.value };
+  for (const { path, message } of identity.problems) {
+    const { offset, depth } = locate(document, path);
+    problems.push({ source: name, path: formatPath(path.slice(0, depth)), line: lines.linePos(offset).line, message });
+  }
+  return { values, identity: emptyFile.identity };
 }
 
 function isEmpty(node: unknown): boolean {

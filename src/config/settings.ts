@@ -73,7 +73,7 @@ export interface Settings {
  */
 export function loadSettings(sources: Sources, warn: Warn = () => {}): Settings {
   const problems: ConfigProblem[] = [];
-  const raw = readSources(sources, problems);
+  const { values: raw, identity } = readSources(sources, problems);
 
   /** The key's value, or its default where it is not given or wrong (and then the default is never used). */
   function take<T>(key: Key<T>): T {
@@ -132,8 +132,8 @@ export function loadSettings(sources: Sources, warn: Warn = () => {}): Settings 
     outbound: { allow: take(schema.outboundAllow) },
     sessions: { idle: take(schema.sessionsIdle), lifetime: take(schema.sessionsLifetime) },
     audit: { retention: take(schema.auditRetention) },
-    oidc: { providers: [] },
-    workloadIdentity: { issuers: [] },
+    oidc: { providers: identity.providers },
+    workloadIdentity: { issuers: identity.issuers },
     logLevel: take(schema.logLevel),
   };
   if (problems.length > 0) throw new ConfigError(problems);

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type RawValue, readConfigFile, readFailure } from './file.ts';
+import { type ConfigFile, emptyFile, type RawValue, readConfigFile, readFailure } from './file.ts';
 import type { ConfigProblem } from './problems.ts';
 import { flagName, type KeyName, keys, pathsOf, variableName } from './schema.ts';
 import { didYouMean } from './suggest.ts';
@@ -18,11 +18,13 @@ const defaultFile = 'promgate.yml';
 const otherVariables = ['PROMGATE_CONFIG', 'PROMGATE_DEBUG'];
 
 /**
- * Reads all sources flat: for every key that is given anywhere, its text from the first of flags, variables and file.
- * A `…_file` key is replaced by what its file holds.
+ * Reads all sources: for every key that is given anywhere, its text from the first of flags, variables and file. A `…_file`
+ * key is replaced by what its file holds. The sections of the file that are no plain values come as they are there.
  */
-export function readSources({ flags, env, cwd }: Sources, problems: ConfigProblem[]): Map<string, RawValue> {
-  const layers = [readFlags(flags, cwd), readVariables(env, cwd, problems), readFile({ flags, env, cwd }, problems)];
+export function readSources({ flags, env, cwd }: Sources, problems: ConfigProblem[]): ConfigFile {
+  const variables = readVariables(env, cwd, problems);
+  const file = readFile({ flags, env, cwd }, problems);
+  const layers = [readFlags(flags, cwd), variables, file.values];
   const values = new Map<string, RawValue>();
   for (const key of keys) {
     for (const layer of layers) {
@@ -33,11 +35,11 @@ export function readSources({ flags, env, cwd }: Sources, problems: ConfigProble
       break;
     }
   }
-  return values;
+  return { values, identity: file.identity };
 }
 
 /** The key's value in one layer; `null` where the layer has none, `undefined` where it cannot be had. */
-function valueIn(layer: Map<string, RawValue>, key: KeyName, problems: ConfigProblem[]): RawValue | null | undefined {
+function valueIn(layer: ReadonlyMap<string, RawValue>, key: KeyName, problems: ConfigProblem[]): RawValue | null | undefined {
   const plain = layer.get(key.path);
   const fromFile = key.secret ? layer.get(`${key.path}_file`) : undefined;
   if (!fromFile) return plain ?? null;
@@ -81,10 +83,10 @@ function readVariables(env: Sources['env'], cwd: string, problems: ConfigProblem
   return values;
 }
 
-function readFile({ flags, env, cwd }: Sources, problems: ConfigProblem[]): Map<string, RawValue> {
+function readFile({ flags, env, cwd }: Sources, problems: ConfigProblem[]): ConfigFile {
   const fromFlag = typeof flags.config === 'string' ? flags.config : undefined;
   const name = fromFlag ?? (env.PROMGATE_CONFIG || undefined);
-  if (name === undefined && !existsSync(resolve(cwd, defaultFile))) return new Map();
+  if (name === undefined && !existsSync(resolve(cwd, defaultFile))) return emptyFile;
   const askedBy = fromFlag === undefined ? (name === undefined ? defaultFile : 'PROMGATE_CONFIG') : '--config';
-  return readConfigFile({ file: resolve(cwd, name ?? defaultFile), name: name ?? defaultFile, askedBy }, problems);
+  return readConfigFile({ file: resolve(cwd, name ?? defaultFile), name: name ?? defaultFile, askedBy, env }, problems);
 }
