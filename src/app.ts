@@ -10,7 +10,7 @@ import { type Cache, createCache } from './cache/cache.ts';
 import { type PurgeSubject, purge } from './cache/purge.ts';
 import { createSharedTier } from './cache/shared-tier.ts';
 import type { Settings } from './config/settings.ts';
-import type { Server } from './directory/model.ts';
+import type { Server, Target } from './directory/model.ts';
 import { watchDirectory } from './directory/watch.ts';
 import { type CorridorParts, createCorridor } from './gateway/corridor.ts';
 import type { GatewaySettings } from './gateway/entrance.ts';
@@ -18,6 +18,7 @@ import { createGateway } from './gateway/listener.ts';
 import { followAnswers } from './gateway/running.ts';
 import { createGuard } from './guard/decide.ts';
 import { createRates } from './guard/rates.ts';
+import type { Actor } from './ops/audit.ts';
 import { createOpsListener } from './ops/listener.ts';
 import { createLog, type Log } from './ops/log.ts';
 import { createMetrics } from './ops/metrics.ts';
@@ -118,7 +119,11 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     };
     const gateway = createGateway(createCorridor(parts), () => gatewaySettings.basePath);
     await gateway.register(promqlCheck(parts));
-    const purging = { directory: parts.directory, log, purge: (subject: PurgeSubject) => purge(database, subject) };
+    const purging = {
+      directory: parts.directory,
+      log,
+      purge: (subject: PurgeSubject, actor: Actor, endpoint: Target | null) => purge(database, subject, actor, endpoint),
+    };
     await gateway.register(cachePurge({ ...parts, ...purging }));
     const answers = followAnswers(gateway.server);
     const ops = createOpsListener(metrics, () => !stopping && watch.fresh(), purging);
