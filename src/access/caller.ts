@@ -21,6 +21,8 @@ export interface UserCaller extends AnyCaller {
   readonly user: User;
   /** The session, where the user came with its cookie and not with a personal token. */
   readonly sessionId: number | null;
+  /** Of the personal token; `null`: a session, which may all that its user may. */
+  readonly scopes: readonly string[] | null;
 }
 
 export interface WorkloadCaller extends AnyCaller {

@@ -9,21 +9,40 @@
 import { hash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-const prefix = 'promgate_';
+const tokenPrefix = 'promgate_';
+const personalPrefix = 'promgate_api_';
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const secretLength = 32;
 const checksumLength = 6;
 const form = /^promgate_[0-9A-Za-z]{38}$/;
+const personalForm = /^promgate_api_[0-9A-Za-z]{38}$/;
 
 /** A new token's text. */
 export function newTokenText(): string {
+  return newText(tokenPrefix);
+}
+
+/** A new personal token's text: `promgate_api_`, and the rest as of a token. Neither has the form of the other. */
+export function newPersonalTokenText(): string {
+  return newText(personalPrefix);
+}
+
+function newText(prefix: string): string {
   const body = prefix + randomCharacters(secretLength);
   return body + checksum(body);
 }
 
 /** Whether `text` has a token's form and its checksum holds; says nothing about whether such a token exists. */
 export function isTokenText(text: string): boolean {
-  if (!form.test(text)) return false;
+  return form.test(text) && isSound(text);
+}
+
+/** The same of a personal token. */
+export function isPersonalTokenText(text: string): boolean {
+  return personalForm.test(text) && isSound(text);
+}
+
+function isSound(text: string): boolean {
   const body = text.slice(0, -checksumLength);
   return text.endsWith(checksum(body));
 }

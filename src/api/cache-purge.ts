@@ -1,25 +1,30 @@
 /**
  * `POST /-/api/v1/cache/purge`: forgets what an environment's answers were, so that its server is asked anew
- * (docs/operations.md). Whoever may ask the environment may do this, once in a second, and for five of them with one token.
+ * (docs/operations.md). Whoever may ask the environment may do this, once in a second, and for five of them at most; of people, maintainers.
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { Caller } from '../access/caller.ts';
+import { clientAddress } from '../access/client-address.ts';
 import type { PurgeSubject } from '../cache/purge.ts';
 import { endpointSubject } from '../cache/purge-names.ts';
-import type { Token } from '../directory/model.ts';
+import type { Target } from '../directory/model.ts';
+import type { Directory } from '../directory/snapshot.ts';
 import { PromgateError } from '../errors.ts';
-import type { Visit } from '../gateway/visit.ts';
+import { notFound, userMay } from '../gateway/entrance.ts';
+import { callerFields, type Visit } from '../gateway/visit.ts';
 import { targetKey } from '../guard/rates.ts';
-import { FaultyBody } from './problem.ts';
-import { type ApiParts, apiRoute, coveredTarget } from './route.ts';
+import { type Actor, callerActor } from '../ops/audit.ts';
+import { FaultyRequest } from './problem.ts';
+import { type ApiParts, apiRoute, openTarget } from './route.ts';
 
 export interface CachePurgeParts extends ApiParts {
-  readonly purge: (subject: PurgeSubject) => Promise<void>;
+  readonly purge: (subject: PurgeSubject, actor: Actor, endpoint: Target) => Promise<void>;
 }
 
-/** Purges of one target and with one token in a second: each is written to the database and makes every process derive anew what it knows. */
+/** Purges of one target and of one caller in a second: each is written to the database and makes every process derive anew what it knows. */
 const MOST_OF_TARGET = 1;
-const MOST_OF_TOKEN = 5;
+const MOST_OF_CALLER = 5;
 /** That second, in milliseconds. */
 const INTERVAL = 1_000;
 
@@ -31,28 +36,33 @@ const body = z.strictObject(
 /** A plugin with the one route. */
 export function cachePurge(parts: CachePurgeParts): (app: FastifyInstance, options: object, done: () => void) => void {
   const ofTarget = pace(MOST_OF_TARGET, 'this was purged less than a second ago');
-  const ofToken = pace(MOST_OF_TOKEN, `this token purged ${MOST_OF_TOKEN} times in less than a second`);
+  const ofCaller = pace(MOST_OF_CALLER, `this caller purged ${MOST_OF_CALLER} times in less than a second`);
   return apiRoute(parts, { url: '/-/api/v1/cache/purge', endpoint: 'cache_purge', maxBody: 16 * 1024, answer });
 
-  async function answer(given: unknown, token: Token, visit: Visit): Promise<object> {
+  async function answer(given: unknown, caller: Caller, visit: Visit): Promise<object> {
     const parsed = body.safeParse(given);
-    if (!parsed.success) throw new FaultyBody(parsed.error.issues);
+    if (!parsed.success) throw new FaultyRequest(parsed.error.issues);
     const { environment } = parsed.data;
-    const target = coveredTarget(parts, environment, token);
+    const target = openTarget(parts, environment, caller);
+    if (caller.kind !== 'token' && !mayPurge(caller, target, parts.directory())) throw notFound();
     visit.target = target;
-    // A question of the token; the server is not asked, and the environment has a pace of its own.
+    // A question of the caller; the server is not asked, and the environment has a pace of its own.
     const own = { ...parts.settings().limits, environmentConcurrency: 0, environmentRate: 0 };
-    const release = parts.rates.enter({ token: token.id, target: '', server: 0 }, own);
+    const release = parts.rates.enter({ caller: caller.key, target: '', server: 0 }, own);
     try {
       const { server, subject } = endpointSubject(parts.directory(), target);
       visit.server = server.name;
-      const counts = [ofToken(String(token.id)), ofTarget(targetKey(target))];
+      const counts = [ofCaller(caller.key), ofTarget(targetKey(target))];
       // Only now: what one of them refuses must not count for the other.
       for (const count of counts) count();
-      await parts.purge(subject);
+      await parts.purge(
+        subject,
+        callerActor(caller, clientAddress(visit.request, parts.settings().isTrustedProxy), visit.id),
+        target,
+      );
       parts.log.info('the cache was purged', {
         requestId: visit.id,
-        tokenId: token.id,
+        ...callerFields(caller),
         purged: 'endpoint',
         target: environment,
         server: server.name,
@@ -84,4 +94,9 @@ function pace(most: number, reason: string): (key: string) => () => void {
       counted.set(key, [...recent, at]);
     };
   };
+}
+
+/** A token of an endpoint may purge what it reads; people need the role for it, and programs have none. */
+function mayPurge(caller: Caller, target: Target, directory: Directory): boolean {
+  return caller.kind === 'user' && userMay('cache.purge', caller, target, directory);
 }

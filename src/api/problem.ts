@@ -4,25 +4,25 @@ import type { FastifyReply } from 'fastify';
 import type { $ZodIssue } from 'zod/v4/core';
 import { PromgateError } from '../errors.ts';
 
-/** One fault of a request's body. `pointer` is a JSON Pointer as a URI fragment (RFC 6901, section 6); `#` is the whole. */
-export interface Fault {
-  readonly pointer: string;
-  readonly detail: string;
-}
+/** One fault of a request: in its body, by a JSON Pointer as a URI fragment (RFC 6901, section 6; `#` is the whole), or in its query. */
+export type Fault =
+  | { readonly pointer: string; readonly detail: string }
+  | { readonly parameter: string; readonly detail: string };
 
-/** A body that is JSON and not what it should be. */
-export class FaultyBody extends PromgateError {
+/** A body or query that can be read and is not what it should be. */
+export class FaultyRequest extends PromgateError {
   readonly faults: readonly Fault[];
 
-  constructor(issues: readonly $ZodIssue[]) {
-    super('bad_data', 'the body is not as documented');
-    this.faults = issues.flatMap(faultsOf);
+  constructor(issues: readonly $ZodIssue[], where: 'body' | 'query' = 'body') {
+    super('bad_data', `the ${where} is not as documented`);
+    const at = (path: readonly PropertyKey[], detail: string): Fault =>
+      where === 'body' ? { pointer: pointerTo(path), detail } : { parameter: String(path[0] ?? ''), detail };
+    this.faults = issues.flatMap((issue) =>
+      issue.code === 'unrecognized_keys'
+        ? issue.keys.map((key) => at([...issue.path, key], where === 'body' ? 'unknown key' : 'unknown parameter'))
+        : [at(issue.path, issue.message)],
+    );
   }
-}
-
-function faultsOf(issue: $ZodIssue): Fault[] {
-  if (issue.code !== 'unrecognized_keys') return [{ pointer: pointerTo(issue.path), detail: issue.message }];
-  return issue.keys.map((key) => ({ pointer: pointerTo([...issue.path, key]), detail: 'unknown key' }));
 }
 
 function pointerTo(path: readonly PropertyKey[]): string {
@@ -51,7 +51,7 @@ export function sendProblem(reply: FastifyReply, error: PromgateError): void {
     title: STATUS_CODES[status] ?? 'Error',
     status,
     detail: message,
-    ...(error instanceof FaultyBody ? { errors: error.faults } : {}),
+    ...(error instanceof FaultyRequest ? { errors: error.faults } : {}),
   };
   reply
     .code(status)

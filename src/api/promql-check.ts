@@ -4,14 +4,15 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { Target, Token } from '../directory/model.ts';
+import type { Caller } from '../access/caller.ts';
+import type { Target } from '../directory/model.ts';
 import { bindingsOf, type GatewaySettings } from '../gateway/entrance.ts';
 import type { Visit } from '../gateway/visit.ts';
 import type { Guard } from '../guard/decide.ts';
 import { askedProblems, type Explanation, explainQuery, type Place } from '../guard/explain.ts';
 import { targetKey } from '../guard/rates.ts';
-import { FaultyBody } from './problem.ts';
-import { type ApiParts, apiRoute, coveredTarget } from './route.ts';
+import { FaultyRequest } from './problem.ts';
+import { type ApiParts, apiRoute, openTarget } from './route.ts';
 
 export interface PromqlCheckParts extends ApiParts {
   readonly guard: Guard;
@@ -40,17 +41,17 @@ export function promqlCheck(parts: PromqlCheckParts): (app: FastifyInstance, opt
   const bindings = bindingsOf(parts);
   return apiRoute(parts, { url: '/-/api/v1/promql/check', endpoint: 'promql_check', maxBody: 1024 * 1024, answer });
 
-  async function answer(given: unknown, token: Token, visit: Visit): Promise<Explanation> {
+  async function answer(given: unknown, caller: Caller, visit: Visit): Promise<Explanation> {
     const parsed = body.safeParse(given);
-    if (!parsed.success) throw new FaultyBody(parsed.error.issues);
+    if (!parsed.success) throw new FaultyRequest(parsed.error.issues);
     const { query, environment, time, start, end, step, variables } = parsed.data;
     const settings = parts.settings();
     const { limits } = settings;
-    const target = environment === undefined ? null : coveredTarget(parts, environment, token);
+    const target = environment === undefined ? null : openTarget(parts, environment, caller);
     visit.target = target;
     const place: Place | null = target === null ? null : { binding: bindings(target, settings), guard: parts.guard };
     visit.server = place?.binding.server.name ?? null;
-    const release = enter(token, target, place, limits);
+    const release = enter(caller, target, place, limits);
     try {
       const asked = { query, time, start, end, step, variables: new Map(Object.entries(variables)) };
       return await explainQuery(asked, limits, place);
@@ -60,13 +61,13 @@ export function promqlCheck(parts: PromqlCheckParts): (app: FastifyInstance, opt
     }
   }
 
-  /** Without an environment it is a question of the token alone. */
-  function enter(token: Token, target: Target | null, place: Place | null, limits: GatewaySettings['limits']): () => void {
+  /** Without an environment it is a question of the caller alone. */
+  function enter(caller: Caller, target: Target | null, place: Place | null, limits: GatewaySettings['limits']): () => void {
     if (target === null || place === null) {
       const own = { ...limits, environmentConcurrency: 0, environmentRate: 0 };
-      return parts.rates.enter({ token: token.id, target: '', server: 0 }, own);
+      return parts.rates.enter({ caller: caller.key, target: '', server: 0 }, own);
     }
     const { server, limits: bound } = place.binding;
-    return parts.rates.enter({ token: token.id, target: targetKey(target), server: server.id }, bound);
+    return parts.rates.enter({ caller: caller.key, target: targetKey(target), server: server.id }, bound);
   }
 }

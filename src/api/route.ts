@@ -1,25 +1,26 @@
 /**
- * A route of Promgate's own API on the gateway: POST with a JSON body, for whoever has a valid token. What comes of it is
- * counted and logged as any question is; errors are problem documents.
+ * A route of Promgate's own API on the gateway that is about questions: POST with a JSON body, for whoever may ask them: with an
+ * endpoint's token, too, unlike the control API. What comes of it is counted and logged as any question is; errors are problem documents.
  */
+import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { covers } from '../access/authenticate.ts';
-import type { Target, Token } from '../directory/model.ts';
+import type { Caller } from '../access/caller.ts';
+import type { Target } from '../directory/model.ts';
 import { namedTarget } from '../directory/named.ts';
 import { type EntranceParts, type GatewaySettings, identify, notFound } from '../gateway/entrance.ts';
 import { methodNotAllowed } from '../gateway/open.ts';
-import { beginVisit, endVisit, errorOf, type Visit } from '../gateway/visit.ts';
+import { beginVisit, countRefusal, endVisit, errorOf, type Visit, type VisitParts } from '../gateway/visit.ts';
 import type { Rates } from '../guard/rates.ts';
-import type { Log } from '../ops/log.ts';
-import type { Metrics } from '../ops/metrics.ts';
 import { bodyProblem, sendProblem } from './problem.ts';
 
-export interface ApiParts extends EntranceParts {
+export interface ApiParts extends EntranceParts, VisitParts {
   readonly rates: Rates;
-  readonly metrics: Metrics;
-  readonly log: Log;
   readonly settings: () => GatewaySettings;
   readonly stopping: () => boolean;
+  /** Whoever brings a personal token; `null`: the request has none. Rejects with `unauthorized` for a bad one. */
+  readonly withPersonalToken: (request: IncomingMessage) => Promise<Caller | null>;
+  /** Throws `forbidden` for a request that comes with a session's cookie, and may not be meant by its user. */
+  readonly checkCsrf: (request: IncomingMessage) => void;
 }
 
 export interface ApiRoute {
@@ -30,7 +31,7 @@ export interface ApiRoute {
   /** Bytes. */
   readonly maxBody: number;
   /** Makes the answer, which is sent as JSON. What it learns of target and server it notes in the visit. */
-  readonly answer: (body: unknown, token: Token, visit: Visit) => Promise<object>;
+  readonly answer: (body: unknown, caller: Caller, visit: Visit) => Promise<object>;
 }
 
 /** A plugin with the one route. */
@@ -49,21 +50,30 @@ export function apiRoute(
       exposeHeadRoute: false,
       bodyLimit: maxBody,
       // Before the body is read: whoever may not ask cannot make us read one.
-      onRequest: (request, reply, next) => {
+      onRequest: async (request, reply) => {
         const visit = begin(request, reply);
-        visit.token = identify(request.raw, parts.settings(), parts);
+        const caller = await callerOf(request.raw);
+        visit.caller = caller;
         if (request.method !== 'POST') throw methodNotAllowed('POST');
-        next();
       },
       handler: async (request, reply) => {
         const visit = visitOf(request);
-        const { token } = visit;
-        if (token === null) throw new Error('nobody asks');
-        return reply.send(await answer(request.body, token, visit));
+        const { caller } = visit;
+        if (caller === null) throw new Error('nobody asks');
+        return reply.send(await answer(request.body, caller, visit));
       },
     });
     done();
   };
+
+  /** With a session's cookie only from our own pages; and with personal tokens, which no endpoint takes. */
+  async function callerOf(request: IncomingMessage): Promise<Caller> {
+    const personal = await parts.withPersonalToken(request);
+    if (personal !== null) return personal;
+    const caller = await identify(request, parts.settings(), parts);
+    if (caller.kind === 'user') parts.checkCsrf(request);
+    return caller;
+  }
 
   /** Counted and logged when its answer is sent or the client has left. */
   function begin(request: FastifyRequest, reply: FastifyReply): Visit {
@@ -79,7 +89,7 @@ export function apiRoute(
   function refuse(request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
     const visit = visitOf(request);
     const error = errorOf(visit, bodyProblem(thrown, maxBody) ?? thrown);
-    if (visit.token !== null && error.status < 500) parts.metrics.rejection(error.code);
+    countRefusal(visit, error, parts);
     // What is left of the body is not read.
     if (!request.raw.complete) reply.header('Connection', 'close');
     sendProblem(reply, error);
@@ -93,9 +103,9 @@ export function apiRoute(
   }
 }
 
-/** The environment, project or group with this name. Throws `not_found` where there is none, or it is not the token's to see. */
-export function coveredTarget({ directory }: Pick<ApiParts, 'directory'>, name: string, token: Token): Target {
+/** The environment, project or group with this name. Throws `not_found` where there is none, or it is not the caller's to see. */
+export function openTarget({ directory }: Pick<ApiParts, 'directory'>, name: string, caller: Caller): Target {
   const target = namedTarget(directory(), name);
-  if (target === null || !covers(token, target)) throw notFound();
+  if (target === null || !caller.opens(target)) throw notFound();
   return target;
 }

@@ -3,8 +3,8 @@
  * in that order; a step that says no throws an error of the catalogue, and nothing after it happens.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { covers } from '../access/authenticate.ts';
-import type { Target, Token } from '../directory/model.ts';
+import type { Caller } from '../access/caller.ts';
+import type { Target } from '../directory/model.ts';
 import { type Rates, targetKey } from '../guard/rates.ts';
 import type { Binding } from '../upstream/binding.ts';
 import { type Address, parseAddress } from './address.ts';
@@ -15,6 +15,7 @@ import { type ForwardParts, forward } from './forward.ts';
 import { answerOpen, methodNotAllowed } from './open.ts';
 import { buildQuestion } from './question.ts';
 import { type Endpoint, findRoute, type Route } from './routes.ts';
+import { isSignedOutPage, sendToSignIn } from './sign-in-redirect.ts';
 import { beginVisit, endVisit, refuse, requestIds, type Visit } from './visit.ts';
 
 export interface CorridorParts extends ForwardParts, EntranceParts {
@@ -45,7 +46,8 @@ export function createCorridor(parts: CorridorParts): Corridor {
     try {
       enter(visit, address, mark === -1 ? '' : url.slice(mark + 1), settings);
     } catch (error) {
-      refuse(visit, error, parts);
+      if (isSignedOutPage(request, error)) sendToSignIn(visit, url, settings, parts);
+      else refuse(visit, error, parts);
     }
     return true;
   };
@@ -56,9 +58,15 @@ export function createCorridor(parts: CorridorParts): Corridor {
       endVisit(visit, open, null, parts);
       return;
     }
-    const token = identify(visit.request, settings, parts);
-    visit.token = token;
-    const target = findTarget(address, token);
+    const caller = identify(visit.request, settings, parts);
+    if (caller instanceof Promise)
+      caller.then((known) => ask(visit, known, address, query, settings)).catch((error) => refuse(visit, error, parts));
+    else ask(visit, caller, address, query, settings);
+  }
+
+  function ask(visit: Visit, caller: Caller, address: Address, query: string, settings: GatewaySettings): void {
+    visit.caller = caller;
+    const target = findTarget(address, caller);
     visit.target = target;
     const route = findOpenRoute(address.below);
     const { endpoint, upstreamPath } = route;
@@ -69,7 +77,7 @@ export function createCorridor(parts: CorridorParts): Corridor {
     const go = (body: readonly Pair[]) => {
       const question = buildQuestion(endpoint, upstreamPath, decodeForm(query), body);
       visit.release = parts.rates.enter(
-        { token: token.id, target: targetKey(target), server: binding.server.id },
+        { caller: caller.key, target: targetKey(target), server: binding.server.id },
         binding.limits,
       );
       forward(visit, question, binding, parts);
@@ -82,7 +90,7 @@ export function createCorridor(parts: CorridorParts): Corridor {
     else go([]);
   }
 
-  function findTarget(address: Address, token: Token): Target {
+  function findTarget(address: Address, caller: Caller): Target {
     const directory = parts.directory();
     const target =
       address.level === 'environment'
@@ -90,7 +98,7 @@ export function createCorridor(parts: CorridorParts): Corridor {
         : address.level === 'project'
           ? directory.project(address.path)
           : directory.group(address.path);
-    if (target === null || !covers(token, target)) throw notFound();
+    if (target === null || !caller.opens(target)) throw notFound();
     return target;
   }
 }

@@ -7,7 +7,6 @@ import type { Cache } from '../cache/cache.ts';
 import type { Source } from '../cache/source.ts';
 import { internalError, PromgateError } from '../errors.ts';
 import type { Guard } from '../guard/decide.ts';
-import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { Asking } from '../upstream/ask.ts';
 import type { Binding } from '../upstream/binding.ts';
@@ -19,15 +18,13 @@ import { type Filter, filterFor } from './filters.ts';
 import { between, type Prepared, prepare } from './prepare.ts';
 import type { Question } from './question.ts';
 import { relayTo } from './relay.ts';
-import { endVisit, refuse, type Visit } from './visit.ts';
+import { endVisit, refuse, type Visit, type VisitParts } from './visit.ts';
 
-export interface ForwardParts {
+export interface ForwardParts extends VisitParts {
   readonly guard: Guard;
   readonly cache: Cache;
   readonly askStream: AskStream;
   readonly askServer: AskServer;
-  readonly metrics: Metrics;
-  readonly log: Log;
 }
 
 /** Asks and answers, or refuses; everything that fails ends the visit. Never throws. */
@@ -77,6 +74,9 @@ function answer(visit: Visit, question: Question, binding: Binding, prepared: Pr
   const relay = relayTo(response, gzip, {
     headers: (from) => answerHeaders(visit, from, askedAt, parts.metrics),
     resume: () => asking?.resume(),
+    sent: (bytes) => {
+      visit.bytes += bytes;
+    },
     refuse: (error) => refuse(visit, error, parts),
     broken: (error) => endVisit(visit, response.statusCode, error, parts),
     done: (status) => endVisit(visit, status, null, parts),
@@ -150,11 +150,14 @@ function filtered(filter: Filter, question: Question, binding: Binding, parts: F
 }
 
 /** Flat: Node takes it as it is. */
-function answerHeaders({ headers }: Visit, from: CacheResult, askedAt: number, metrics: Metrics): string[] {
+function answerHeaders(visit: Visit, from: CacheResult, askedAt: number, metrics: Metrics): string[] {
   metrics.cache(from);
+  const { headers } = visit;
   const flat: string[] = [];
   for (const name in headers) flat.push(name, headers[name] ?? '');
-  const timing = `${from === 'hit' ? 'cache' : 'upstream'};dur=${(performance.now() - askedAt).toFixed(1)}`;
+  const took = performance.now() - askedAt;
+  if (from !== 'hit') visit.upstreamMs = took;
+  const timing = `${from === 'hit' ? 'cache' : 'upstream'};dur=${took.toFixed(1)}`;
   flat.push('X-Promgate-Cache', from, 'Server-Timing', timing, 'X-Content-Type-Options', 'nosniff', 'Cache-Control', 'no-store');
   return flat;
 }

@@ -18,6 +18,8 @@ export interface RelayEvents {
   headers(from: CacheResult): string[];
   /** More may come. */
   resume(): void;
+  /** So many bytes of the body were handed on. */
+  sent(bytes: number): void;
   /** Nothing was sent yet: the error can still become an answer. */
   refuse(error: PromgateError): void;
   /** The answer broke off after it had begun. */
@@ -38,6 +40,7 @@ export function relayTo(response: ServerResponse, gzip: boolean, events: RelayEv
 
   function data(chunk: Buffer): boolean {
     left -= chunk.length;
+    events.sent(chunk.length);
     // Most answers are one chunk: head, body and end then leave in one write.
     if (left === 0) {
       // As a text of the same bytes a small one goes into one piece of memory with its head, and to the kernel as one.

@@ -1,6 +1,7 @@
 /** One request on its way through the corridor: who, where, since when; and its one ending, counted and logged. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Target, Token } from '../directory/model.ts';
+import type { Caller } from '../access/caller.ts';
+import type { Target } from '../directory/model.ts';
 import { PromgateError } from '../errors.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
@@ -22,8 +23,14 @@ export interface Visit {
   readonly headers: Record<string, string>;
   endpoint: string;
   target: Target | null;
-  token: Token | null;
+  caller: Caller | null;
   server: string | null;
+  /** Refused for what the caller asked. */
+  refused: boolean;
+  /** Of the answer's body, as sent. */
+  bytes: number;
+  /** Milliseconds until the server's answer began; 0 where none was asked. */
+  upstreamMs: number;
   /** Gives back its place among those that may run at once. */
   release: (() => void) | null;
   /** What the server is being asked beside the answer itself; never rejects. */
@@ -45,12 +52,23 @@ export function beginVisit(
     headers,
     endpoint: otherEndpoints.unknown,
     target: null,
-    token: null,
+    caller: null,
     server: null,
+    refused: false,
+    bytes: 0,
+    upstreamMs: 0,
     release: null,
     work: null,
     over: false,
   };
+}
+
+/** What the end of a visit is told to. */
+export interface VisitParts {
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Accounts for what a caller asked of an endpoint. */
+  readonly used: (caller: Caller, target: Target, use: Pick<Visit, 'refused' | 'bytes' | 'upstreamMs'>) => void;
 }
 
 /** Counts and logs the end of a visit, once. `status` null: the client left. */
@@ -58,7 +76,7 @@ export function endVisit(
   visit: Visit,
   status: number | null,
   error: PromgateError | null,
-  { metrics, log }: { metrics: Metrics; log: Log },
+  { metrics, log, used }: VisitParts,
 ): void {
   if (visit.over) return;
   visit.over = true;
@@ -72,20 +90,31 @@ export function endVisit(
   if (visit.response.writableLength > 0) visit.response.setTimeout(UNREAD, () => visit.response.destroy());
   const elapsed = performance.now() - visit.startedAt;
   metrics.request(visit.endpoint, status ?? CLIENT_LEFT, elapsed / 1000);
+  const { caller } = visit;
+  // A token that knocks elsewhere is told apart by its own place.
+  const target = visit.target ?? (caller?.kind === 'token' ? caller.token.target : null);
+  if (caller !== null && target !== null) used(caller, target, visit);
   log.request(() => describe(visit, status ?? CLIENT_LEFT, elapsed), error);
 }
 
 /** Ends a visit with an error answer. */
-export function refuse(visit: Visit, thrown: unknown, parts: { metrics: Metrics; log: Log }): void {
+export function refuse(visit: Visit, thrown: unknown, parts: VisitParts): void {
   if (visit.over) return;
   if (visit.response.destroyed) {
     endVisit(visit, null, null, parts);
     return;
   }
   const error = errorOf(visit, thrown);
-  if (visit.token !== null && error.status < 500) parts.metrics.rejection(error.code);
+  countRefusal(visit, error, parts);
   sendError(visit.response, error, visit.headers);
   endVisit(visit, error.status, error, parts);
+}
+
+/** Counts an error as a refusal where the caller is known and the fault is the question's. */
+export function countRefusal(visit: Visit, error: PromgateError, { metrics }: VisitParts): void {
+  if (visit.caller === null || error.status >= 500) return;
+  visit.refused = true;
+  metrics.rejection(error.code);
 }
 
 /** What is no error of the catalogue is a mistake of ours: the client learns the request id, the log the rest. */
@@ -103,11 +132,17 @@ function describe(visit: Visit, status: number, elapsed: number) {
     requestId: visit.id,
     endpoint: visit.endpoint,
     ...(visit.target === null ? {} : { target: targetName(visit.target) }),
-    ...(visit.token === null ? {} : { tokenId: visit.token.id }),
+    ...(visit.caller === null ? {} : callerFields(visit.caller)),
     ...(visit.server === null ? {} : { server: visit.server }),
     status,
     durationMs: Math.round(elapsed * 1000) / 1000,
   };
+}
+
+/** For the log. */
+export function callerFields(caller: Caller): Record<string, string | number> {
+  if (caller.kind === 'token') return { tokenId: caller.token.id };
+  return caller.kind === 'user' ? { userId: caller.user.id } : { issuer: caller.issuer, subject: caller.subject };
 }
 
 /** As on the command line: `acme`, `acme/shop`, `acme/shop:production`. */

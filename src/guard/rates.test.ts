@@ -9,8 +9,8 @@ function bench(limits: Partial<RateLimits>) {
   let time = 5_000;
   const rates = createRates(() => time);
   const all = { ...none, ...limits };
-  const enter = (asker: { token?: number; target?: string; server?: number } = {}, others: Partial<RateLimits> = {}) =>
-    rates.enter({ token: 1, target: 'environment 1', server: 1, ...asker }, { ...all, ...others });
+  const enter = (asker: { caller?: number; target?: string; server?: number } = {}, others: Partial<RateLimits> = {}) =>
+    rates.enter({ caller: 1, target: 'environment 1', server: 1, ...asker }, { ...all, ...others });
   const refused = (asker: Parameters<typeof enter>[0] = {}): { message: string; after: number } => {
     try {
       enter(asker);
@@ -28,7 +28,7 @@ function bench(limits: Partial<RateLimits>) {
 }
 
 const kinds = [
-  ['token', 'token_concurrency', 'tokenConcurrency', 'token_rate', 'tokenRate', { token: 2 }],
+  ['token', 'token_concurrency', 'tokenConcurrency', 'token_rate', 'tokenRate', { caller: 2 }],
   [
     'environment',
     'environment_concurrency',
@@ -178,11 +178,11 @@ describe('what is remembered', () => {
 
   it('of those that are idle is dropped as others come', () => {
     const { rates, enter, pass } = bench({ tokenRate: 1, tokenConcurrency: 5, environmentRate: 1, concurrency: 5 });
-    for (let i = 0; i < 1_000; i++) enter({ token: i, target: `environment ${i}`, server: i })();
+    for (let i = 0; i < 1_000; i++) enter({ caller: i, target: `environment ${i}`, server: i })();
     expect(rates.size()).toBeGreaterThan(2_000);
     pass(1_000);
     for (let i = 0; i < 1_000; i++) {
-      enter({ token: 9_999, target: 'project 9999', server: 9_999 })();
+      enter({ caller: 9_999, target: 'project 9999', server: 9_999 })();
       pass(1_000);
     }
     expect(rates.size()).toBe(3);
@@ -191,19 +191,19 @@ describe('what is remembered', () => {
   it('of those that still run stays', () => {
     const { rates, enter, refused, pass } = bench({ tokenConcurrency: 1 });
     for (let token = 1; token <= 10; token++) enter({ token });
-    for (let i = 0; i < 100; i++) enter({ token: 1_000 + i })();
+    for (let i = 0; i < 100; i++) enter({ caller: 1_000 + i })();
     pass(100_000);
-    enter({ token: 5_000 })();
+    enter({ caller: 5_000 })();
     for (let token = 1; token <= 10; token++) refused({ token });
     expect(rates.size()).toBeLessThanOrEqual(23);
   });
 
   it('of those that still owe time stays', () => {
     const { enter, refused, pass } = bench({ tokenRate: 0.5 });
-    enter({ token: 1 })();
+    enter({ caller: 1 })();
     pass(1_000);
-    for (let i = 0; i < 100; i++) enter({ token: 1_000 + i })();
-    refused({ token: 1 });
+    for (let i = 0; i < 100; i++) enter({ caller: 1_000 + i })();
+    refused({ caller: 1 });
   });
 });
 

@@ -22,8 +22,8 @@ export interface RateLimits {
 
 /** Who asks what of whom. */
 export interface Asker {
-  /** Id of the token. */
-  readonly token: number;
+  /** Id of the token, or the key of another caller (`access/caller.ts`). */
+  readonly caller: number | string;
   /** What the endpoint speaks for: see {@link targetKey}. */
   readonly target: string;
   /** Id of the server. */
@@ -78,11 +78,11 @@ export function createRates(now: () => number = () => performance.now()): Rates 
       const byServer = concurrency > 0 || rate > 0;
       if (!byToken && !byEnvironment && !byServer) return free;
       const at = now();
-      if (byToken) check(tokens, asker.token, tokenConcurrency, tokenRate, at);
+      if (byToken) check(tokens, asker.caller, tokenConcurrency, tokenRate, at);
       if (byEnvironment) check(environments, asker.target, environmentConcurrency, environmentRate, at);
       if (byServer) check(servers, asker.server, concurrency, rate, at);
       // Only now: what one of them refuses must not count for the others.
-      const token = byToken ? count(tokens, asker.token, tokenRate, at) : null;
+      const token = byToken ? count(tokens, asker.caller, tokenRate, at) : null;
       const environment = byEnvironment ? count(environments, asker.target, environmentRate, at) : null;
       const server = byServer ? count(servers, asker.server, rate, at) : null;
       let over = false;

@@ -29,3 +29,15 @@ export function allGroups(trx: Trx): Promise<Row<'groups'>[]> {
 export function groupsByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'groups'>[]> {
   return inChunks(ids, (chunk) => trx.selectFrom('groups').selectAll().where('id', 'in', chunk).execute());
 }
+
+/** At most `limit` groups with ids after `id`, in the order of the ids; of those with the ids `within`, or of all (`null`). */
+export function groupsAfter(trx: Trx, id: number, limit: number, within: readonly number[] | null): Promise<Row<'groups'>[]> {
+  const all = trx.selectFrom('groups').selectAll().orderBy('id').limit(limit);
+  if (within === null) return all.where('id', '>', id).execute();
+  const wanted = within.filter((each) => each > id).sort((a, b) => a - b);
+  return wanted.length === 0 ? Promise.resolve([]) : all.where('id', 'in', wanted.slice(0, limit)).execute();
+}
+
+export async function updateGroup(trx: Trx, id: number, change: Pick<Row<'groups'>, 'description'>): Promise<void> {
+  await trx.updateTable('groups').set(change).where('id', '=', id).execute();
+}

@@ -1,0 +1,73 @@
+/** Pieces of the shapes of questions and answers that several operations have in common. */
+import { z } from 'zod';
+import { roles } from '../access/roles.ts';
+
+/** Of a record; never used again after it is gone. */
+export const id = z.int().positive().meta({ description: 'Number of the record.' });
+
+/** RFC 3339, UTC, with milliseconds. */
+export const time = z.iso.datetime().meta({ description: 'RFC 3339.' });
+
+/** Unix milliseconds as the API writes them. */
+export function timeText(at: number): string;
+export function timeText(at: number | null): string | null;
+export function timeText(at: number | null): string | null {
+  return at === null ? null : new Date(at).toISOString();
+}
+
+export const role = z.enum(roles);
+
+export const managedBy = z
+  .string()
+  .nullable()
+  .meta({ description: '`apply` where a resource file made it: the next `promgate apply` of that file may change it back.' });
+
+/** Text of one line for people. */
+export function textOf(most: number, meaning: string) {
+  return z
+    .string('must be a text')
+    .max(most, `must have at most ${most} characters`)
+    .refine((text) => !/\p{Cc}/u.test(text), 'must not hold control characters')
+    .meta({ description: meaning });
+}
+
+/** What stands in names: never empty. */
+export function nameOf(most: number, meaning: string) {
+  return textOf(most, meaning).refine((text) => text.trim() !== '', 'must not be empty');
+}
+
+/** The query of a list: see {@link page}. */
+export const paging = {
+  limit: z.coerce
+    .number('must be a number from 1 to 200')
+    .int('must be a number from 1 to 200')
+    .min(1, 'must be a number from 1 to 200')
+    .max(200, 'must be a number from 1 to 200')
+    .default(50)
+    .meta({ description: 'Most items of this page.' }),
+  after: z.coerce
+    .number('must be what `next` of the page before says')
+    .int('must be what `next` of the page before says')
+    .min(0, 'must be what `next` of the page before says')
+    .default(0)
+    .meta({ description: '`next` of the page before.' }),
+};
+
+export function pageOf<Item extends z.ZodType>(item: Item) {
+  return z.object({
+    items: z.array(item),
+    next: z.int().nullable().meta({ description: 'For `after` of the next page; null: this is the last one.' }),
+  });
+}
+
+/**
+ * One page of what is ordered by id. `rows` are those after the id, one more than `limit` where there are so many.
+ */
+export function page<T extends { readonly id: number }, Item>(
+  rows: readonly T[],
+  limit: number,
+  show: (row: T) => Item,
+): { items: Item[]; next: number | null } {
+  const shown = rows.slice(0, limit);
+  return { items: shown.map(show), next: rows.length > limit ? (shown.at(-1)?.id ?? null) : null };
+}
