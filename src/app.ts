@@ -26,6 +26,7 @@ import { pruneChanges } from './storage/changes.ts';
 import { openKeyring } from './storage/crypto.ts';
 import { openDatabase } from './storage/database.ts';
 import { checkKey, hasKey } from './storage/key-check.ts';
+import { recordTokenUse } from './storage/tokens.ts';
 import { createAskServer } from './upstream/collect.ts';
 import { createPools } from './upstream/pools.ts';
 import { createAskStream } from './upstream/stream.ts';
@@ -71,7 +72,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       cache?.refresh(directory);
     });
     opened.push(() => watch.close());
-    const lastUsed = trackLastUsed(database, log);
+    const lastUsed = trackLastUsed(database, log, { what: 'tokens', record: recordTokenUse });
     opened.push(() => lastUsed.close());
     const pruning = setInterval(() => {
       database

@@ -1,7 +1,7 @@
 /** When tokens were last used: noted in memory on the way of a question, written to the database in batches. */
 import type { Log } from '../ops/log.ts';
 import type { Database } from '../storage/database.ts';
-import { recordTokenUse } from '../storage/tokens.ts';
+import type { Trx } from '../storage/schema.ts';
 
 const INTERVAL = 10_000;
 
@@ -11,8 +11,16 @@ export interface LastUsed {
   close(): Promise<void>;
 }
 
+/** Tokens of one kind. */
+export interface Tokens {
+  /** In the log. */
+  readonly what: string;
+  /** Writes uses (id → Unix milliseconds). */
+  readonly record: (trx: Trx, uses: ReadonlyMap<number, number>) => Promise<void>;
+}
+
 /** A batch that cannot be written is tried again with the next one; it never holds up an answer. */
-export function trackLastUsed(database: Database, log: Log): LastUsed {
+export function trackLastUsed(database: Database, log: Log, { what, record }: Tokens): LastUsed {
   let uses = new Map<number, number>();
 
   async function flush(): Promise<void> {
@@ -20,10 +28,10 @@ export function trackLastUsed(database: Database, log: Log): LastUsed {
     const batch = uses;
     uses = new Map();
     try {
-      await database.write((trx) => recordTokenUse(trx, batch));
+      await database.write((trx) => record(trx, batch));
     } catch (error) {
       for (const [id, at] of batch) if (!uses.has(id)) uses.set(id, at);
-      log.warn('the last use of tokens could not be written', { tokens: batch.size }, error);
+      log.warn(`the last use of ${what} could not be written`, { tokens: batch.size }, error);
     }
   }
 

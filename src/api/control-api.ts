@@ -7,6 +7,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { clientAddress } from '../access/client-address.ts';
 import { type PermissionName, permissions, permits } from '../access/permissions.ts';
+import type { Passwords } from '../access/passwords.ts';
+import type { Throttle } from '../access/throttle.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Directory } from '../directory/snapshot.ts';
 import { PromgateError } from '../errors.ts';
@@ -38,6 +40,8 @@ export interface ApiServices extends CallerParts {
   readonly settings: () => GatewaySettings;
   readonly allSettings: () => Settings;
   readonly refusals: Refusals;
+  readonly passwords: Passwords;
+  readonly throttle: Throttle;
 }
 
 export interface ControlApiParts extends ApiServices, VisitParts {

@@ -20,6 +20,8 @@ export interface Watch {
   current(): Directory;
   /** Whether changes arrive. */
   fresh(): boolean;
+  /** Looks at once: what was committed before the call is known when it resolves, unless the database does not answer. */
+  refresh(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -68,12 +70,19 @@ export async function watchDirectory(
       if (!failing) log.error('changes of the directory cannot be read; what is known stays in force', {}, error);
       failing = true;
     }
-    if (!closed) schedule();
+  }
+
+  /** One look at a time. */
+  function next(): Promise<void> {
+    looking = looking.then(() => (closed ? undefined : tick()));
+    return looking;
   }
 
   function schedule(): void {
     timer = setTimeout(() => {
-      looking = tick();
+      void next().then(() => {
+        if (!closed) schedule();
+      });
     }, INTERVAL);
   }
 
@@ -82,6 +91,7 @@ export async function watchDirectory(
   return {
     current: () => directory,
     fresh: () => performance.now() - lastLook < STALE_AFTER,
+    refresh: next,
     async close() {
       closed = true;
       clearTimeout(timer);

@@ -172,7 +172,7 @@ describe('release', () => {
 describe('what is remembered', () => {
   it('is nothing where there are no limits', () => {
     const { rates, enter } = bench({});
-    for (let token = 0; token < 100; token++) enter({ token });
+    for (let caller = 0; caller < 100; caller++) enter({ caller });
     expect(rates.size()).toBe(0);
   });
 
@@ -190,11 +190,11 @@ describe('what is remembered', () => {
 
   it('of those that still run stays', () => {
     const { rates, enter, refused, pass } = bench({ tokenConcurrency: 1 });
-    for (let token = 1; token <= 10; token++) enter({ token });
+    for (let token = 1; token <= 10; token++) enter({ caller: token });
     for (let i = 0; i < 100; i++) enter({ caller: 1_000 + i })();
     pass(100_000);
     enter({ caller: 5_000 })();
-    for (let token = 1; token <= 10; token++) refused({ token });
+    for (let token = 1; token <= 10; token++) refused({ caller: token });
     expect(rates.size()).toBeLessThanOrEqual(23);
   });
 
