@@ -90,7 +90,8 @@ export async function useOneTimeLink<T>(
   });
 }
 
-function linkIsGone(): PromgateError {
+/** Alike for every kind of link that is not good. */
+export function linkIsGone(): PromgateError {
   return new PromgateError(
     'not_found',
     'this link is not good any more: it works once, for a day. Ask an administrator for a new one',
