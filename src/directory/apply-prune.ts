@@ -1,5 +1,6 @@
 /** What `apply --prune` removes: all that an earlier apply made and the file no longer names. */
 import type { Row } from '../storage/schema.ts';
+import type { ApplyAudit } from './apply-audit.ts';
 import type { Change, Kind } from './apply-changes.ts';
 import { type ApplyState, ownerKey } from './apply-state.ts';
 import { type ApplyWriter, madeByApply, type Removals } from './apply-writer.ts';
@@ -17,19 +18,29 @@ export interface NamedInFile {
  * Removes from the database and from `state`. What holds something that stays (made by hand, or still named) stays, too, and
  * is reported as kept: removing it would take that along. Tokens are no reason to stay: they open what is gone.
  */
-export async function prune(state: ApplyState, named: NamedInFile, writer: ApplyWriter): Promise<Change[]> {
+export async function prune(state: ApplyState, named: NamedInFile, writer: ApplyWriter, audit: ApplyAudit): Promise<Change[]> {
   const changes: Change[] = [];
+  const report = (change: Change, id: number): void => {
+    changes.push(change);
+    audit.note(change, id);
+  };
   const removed: Removals = { servers: [], environments: [], projects: [], groups: [] };
   /** Why a parent must stay: the first thing below it that does. */
   const holds = new Map<string, string>();
   const hold = (parent: string | null, what: string): void => {
     if (parent !== null && !holds.has(parent)) holds.set(parent, what);
   };
-  const gone = (row: { managed_by: string | null }, isNamed: boolean, key: string, kind: Kind, name: string): boolean => {
+  const gone = (
+    row: { id: number; managed_by: string | null },
+    isNamed: boolean,
+    key: string,
+    kind: Kind,
+    name: string,
+  ): boolean => {
     if (isNamed || row.managed_by !== madeByApply) return false;
     const reason = holds.get(key);
-    if (reason === undefined) changes.push({ action: 'removed', kind, name });
-    else changes.push({ action: 'kept', kind, name, reason: `it holds ${reason}` });
+    if (reason === undefined) report({ action: 'removed', kind, name }, row.id);
+    else report({ action: 'kept', kind, name, reason: `it holds ${reason}` }, row.id);
     return reason === undefined;
   };
 
@@ -42,7 +53,7 @@ export async function prune(state: ApplyState, named: NamedInFile, writer: Apply
         hold(ownerKey(owner), `the server "${row.name}"`);
         continue;
       }
-      changes.push({ action: 'removed', kind: 'server', name: row.name, owner: name });
+      report({ action: 'removed', kind: 'server', name: row.name, owner: name }, row.id);
       removed.servers.push(row.id);
       own.delete(row.name);
     }
@@ -75,6 +86,6 @@ export async function prune(state: ApplyState, named: NamedInFile, writer: Apply
       state.groups.delete(key);
     } else hold(group.parent_id === null ? null : `group ${group.parent_id}`, `the group ${group.path}`);
   }
-  await writer.remove(removed);
+  await writer.remove(removed, audit);
   return changes;
 }

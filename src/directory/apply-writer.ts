@@ -1,4 +1,6 @@
 /** Where `apply` writes: the database, or nowhere for a dry run. */
+import type { Actor } from '../ops/audit.ts';
+import { recordEvents } from '../storage/audit.ts';
 import type { Keyring } from '../storage/crypto.ts';
 import { deleteEnvironments, insertEnvironments, updateEnvironment } from '../storage/environments.ts';
 import { deleteGroups, insertGroups } from '../storage/groups.ts';
@@ -6,6 +8,7 @@ import type { ServerOwner } from '../storage/owner.ts';
 import { deleteProjects, insertProjects } from '../storage/projects.ts';
 import type { NewRow, Row, Trx } from '../storage/schema.ts';
 import { deleteServers, insertServer, type ServerDefinition, updateServer } from '../storage/servers.ts';
+import type { ApplyAudit } from './apply-audit.ts';
 
 /** Marks records that `apply` made. */
 export const madeByApply = 'apply';
@@ -27,9 +30,13 @@ export interface ApplyWriter {
   /** The new rows' ids by {@link environmentKey}. */
   insertEnvironments(rows: readonly New<'environments'>[]): Promise<Map<string, number>>;
   updateEnvironment(row: Row<'environments'>, kubeNamespace: string): Promise<void>;
-  insertServer(owner: ServerOwner, server: ServerDefinition): Promise<void>;
+  /** The new row's id. */
+  insertServer(owner: ServerOwner, server: ServerDefinition): Promise<number>;
   updateServer(row: Row<'servers'>, server: ServerDefinition): Promise<void>;
-  remove(ids: Removals): Promise<void>;
+  /** `audit` sees them before they are gone. */
+  remove(ids: Removals, audit: ApplyAudit): Promise<void>;
+  /** Last of all. */
+  record(audit: ApplyAudit, actor: Actor): Promise<void>;
 }
 
 export function environmentKey({ project_id, name }: { project_id: number; name: string }): string {
@@ -44,16 +51,17 @@ export function databaseWriter(trx: Trx, keyring: Keyring): ApplyWriter {
     insertEnvironments: async (rows) => idsBy(await insertEnvironments(trx, marked(rows)), environmentKey),
     updateEnvironment: (row, kubeNamespace) =>
       updateEnvironment(trx, row.id, { kube_namespace: kubeNamespace, managed_by: row.managed_by }),
-    insertServer: async (owner, server) => {
-      await insertServer(trx, keyring, owner, server, madeByApply);
-    },
+    insertServer: async (owner, server) => (await insertServer(trx, keyring, owner, server, madeByApply)).id,
     updateServer: (row, server) => updateServer(trx, keyring, row.id, server, row.managed_by),
-    async remove({ servers, environments, projects, groups }) {
+    async remove(removals, audit) {
+      await audit.removing(trx, removals);
+      const { servers, environments, projects, groups } = removals;
       await deleteServers(trx, servers);
       await deleteEnvironments(trx, environments);
       await deleteProjects(trx, projects);
       await deleteGroups(trx, groups);
     },
+    record: (audit, actor) => recordEvents(trx, audit.events(actor), Date.now()),
   };
 }
 
@@ -71,9 +79,13 @@ export function dryWriter(): ApplyWriter {
     insertProjects: async (rows) => idsBy(numbered(rows), ({ path }) => path),
     insertEnvironments: async (rows) => idsBy(numbered(rows), environmentKey),
     updateEnvironment: nothing,
-    insertServer: nothing,
+    insertServer: async () => {
+      last -= 1;
+      return last;
+    },
     updateServer: nothing,
     remove: nothing,
+    record: nothing,
   };
 }
 

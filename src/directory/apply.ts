@@ -5,6 +5,7 @@ import type { Keyring } from '../storage/crypto.ts';
 import type { Database } from '../storage/database.ts';
 import { registerKey, verifyKey } from '../storage/key-check.ts';
 import type { ServerOwner } from '../storage/owner.ts';
+import { type ApplyAudit, createApplyAudit } from './apply-audit.ts';
 import { type ApplyResult, applyResult, type Change, changedFields } from './apply-changes.ts';
 import { conflicts } from './apply-conflicts.ts';
 import { type NamedInFile, prune } from './apply-prune.ts';
@@ -26,6 +27,7 @@ export interface ApplyOptions {
   readonly newKey?: boolean;
   /** For secrets given as `{ env: NAME }`. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** For the audit log. */
   readonly actor: Actor;
 }
 
@@ -49,10 +51,12 @@ export async function applyResources(
     if (!known && !options.dryRun) await registerKey(trx, keyring);
     const state = await loadState(trx);
     const named = namesIn(resources);
-    const changes = options.prune ? await prune(state, named, writer) : [];
+    const audit = createApplyAudit(state);
+    const changes = options.prune ? await prune(state, named, writer, audit) : [];
     const problems = conflicts(resources, state);
     if (problems.length > 0) throw errorAt(problems);
-    await make({ state, writer, keyring, changes }, resources);
+    await make({ state, writer, keyring, changes, audit }, resources);
+    await writer.record(audit, options.actor);
     return applyResult(options.dryRun, changes);
   });
 }
@@ -74,6 +78,7 @@ interface Work {
   readonly writer: ApplyWriter;
   readonly keyring: Keyring;
   readonly changes: Change[];
+  readonly audit: ApplyAudit;
 }
 
 /** Down the file level by level, because a row needs its parent's id. */
@@ -91,7 +96,7 @@ async function make(work: Work, resources: ResourceFile): Promise<void> {
 }
 
 /** Ids by path, of the file's groups and of those that its paths imply. */
-async function makeGroups({ state, writer, changes }: Work, resources: ResourceFile): Promise<Map<string, number>> {
+async function makeGroups({ state, writer, changes, audit }: Work, resources: ResourceFile): Promise<Map<string, number>> {
   const paths = new Set<string>();
   for (const { path } of resources.groups) for (const each of [...ancestorPaths(path), path]) paths.add(each);
   for (const { path } of resources.projects) for (const each of ancestorPaths(path)) paths.add(each);
@@ -106,7 +111,11 @@ async function makeGroups({ state, writer, changes }: Work, resources: ResourceF
   // Level by level: a group's parent is there before it.
   for (const level of byDepth(missing)) {
     const rows = level.map((path) => ({ path, parent_id: parentId(ids, path) }));
-    for (const [path, id] of await writer.insertGroups(rows)) ids.set(path, id);
+    for (const [path, id] of await writer.insertGroups(rows)) {
+      ids.set(path, id);
+      audit.know('group', path, id);
+      audit.note({ action: 'created', kind: 'group', name: path }, id);
+    }
   }
   return ids;
 }
@@ -122,7 +131,7 @@ function parentId(ids: ReadonlyMap<string, number>, path: string): number | null
 }
 
 async function makeProjects(
-  { state, writer, changes }: Work,
+  { state, writer, changes, audit }: Work,
   resources: ResourceFile,
   groups: ReadonlyMap<string, number>,
 ): Promise<Map<string, number>> {
@@ -134,12 +143,16 @@ async function makeProjects(
     if (row !== undefined) ids.set(path, row.id);
     else missing.push({ path, group_id: idOf(groups, parentPath(path) ?? '') });
   }
-  for (const [path, id] of await writer.insertProjects(missing)) ids.set(path, id);
+  for (const [path, id] of await writer.insertProjects(missing)) {
+    ids.set(path, id);
+    audit.know('project', path, id);
+    audit.note({ action: 'created', kind: 'project', name: path }, id);
+  }
   return ids;
 }
 
 async function makeEnvironments(work: Work, resources: ResourceFile, projects: ReadonlyMap<string, number>): Promise<void> {
-  const { state, writer, changes } = work;
+  const { state, writer, changes, audit } = work;
   const ids = new Map<string, number>();
   const missing: New<'environments'>[] = [];
   for (const project of resources.projects) {
@@ -157,33 +170,41 @@ async function makeEnvironments(work: Work, resources: ResourceFile, projects: R
       if (row.kube_namespace === kubeNamespace) changes.push({ action: 'unchanged', kind: 'environment', name: full });
       else {
         await writer.updateEnvironment(row, kubeNamespace);
-        changes.push({ action: 'changed', kind: 'environment', name: full, fields: ['kube_namespace'] });
+        const change: Change = { action: 'changed', kind: 'environment', name: full, fields: ['kube_namespace'] };
+        changes.push(change);
+        audit.note(change, row.id);
       }
     }
   }
-  for (const [key, id] of await writer.insertEnvironments(missing)) ids.set(key, id);
+  const created = await writer.insertEnvironments(missing);
   for (const { path, environments } of resources.projects) {
     for (const { name, servers } of environments) {
-      const id = idOf(ids, environmentKey({ project_id: idOf(projects, path), name }));
+      const key = environmentKey({ project_id: idOf(projects, path), name });
+      const isNew = created.has(key);
+      const id = idOf(isNew ? created : ids, key);
+      if (isNew) audit.note({ action: 'created', kind: 'environment', name: `${path}:${name}` }, id);
       await makeServers(work, { level: 'environment', id }, `${path}:${name}`, servers);
     }
   }
 }
 
 async function makeServers(work: Work, owner: ServerOwner, ownerName: string, specs: readonly ServerSpec[]): Promise<void> {
-  const { state, writer, keyring, changes } = work;
+  const { state, writer, keyring, changes, audit } = work;
+  const report = (change: Change, id: number): void => {
+    changes.push(change);
+    audit.note(change, id);
+  };
   const own = specs.length === 0 ? undefined : state.servers.get(ownerKey(owner));
   for (const spec of specs) {
     const row = own?.get(spec.name);
     const change = { kind: 'server', name: spec.name, owner: ownerName } as const;
     if (row === undefined) {
-      await writer.insertServer(owner, spec);
-      changes.push({ action: 'created', ...change });
+      report({ action: 'created', ...change }, await writer.insertServer(owner, spec));
       continue;
     }
     const fields = changedFields(row, spec, keyring);
     if (fields.length > 0) await writer.updateServer(row, spec);
-    changes.push(fields.length > 0 ? { action: 'changed', ...change, fields } : { action: 'unchanged', ...change });
+    report(fields.length > 0 ? { action: 'changed', ...change, fields } : { action: 'unchanged', ...change }, row.id);
   }
 }
 

@@ -1,10 +1,24 @@
-import type { AuditEvent } from '../ops/audit.ts';
+/** The audit log's rows: written with what they are about, read and exported page by page. */
+import { type ExpressionBuilder, sql } from 'kysely';
+import type { Actor, AuditAction, AuditEvent, AuditObject } from '../ops/audit.ts';
 import { chunks } from './chunks.ts';
-import type { Trx } from './schema.ts';
+import type { Database } from './database.ts';
+import type { Row, Schema, Trx } from './schema.ts';
 
 /** Writes events as part of the transaction that they are about. `at` in Unix milliseconds. */
-export async function recordEvents(trx: Trx, events: readonly AuditEvent[], at: number, count = 1): Promise<void> {
-  const rows = events.map(({ actor, action, object, detail = {} }) => ({
+export function recordEvents(trx: Trx, events: readonly AuditEvent[], at: number): Promise<void> {
+  return recordCounted(
+    trx,
+    events.map((event) => ({ event, at, count: 1 })),
+  );
+}
+
+/** Writes events that each stand for `count` alike. */
+export async function recordCounted(
+  trx: Trx,
+  counted: readonly { readonly event: AuditEvent; readonly at: number; readonly count: number }[],
+): Promise<void> {
+  const rows = counted.map(({ event: { actor, action, object, detail = {} }, at, count }) => ({
     at,
     actor_kind: actor.kind,
     actor_id: actor.id,
@@ -21,4 +35,105 @@ export async function recordEvents(trx: Trx, events: readonly AuditEvent[], at: 
     detail: JSON.stringify(detail),
   }));
   for (const chunk of chunks(rows)) await trx.insertInto('audit_events').values(chunk).execute();
+}
+
+/** As it is told: JSON, in the API and in exports. */
+export interface AuditEntry {
+  readonly id: number;
+  /** RFC 3339 in UTC, with milliseconds. */
+  readonly time: string;
+  readonly actor: { readonly kind: Actor['kind']; readonly id: number | null; readonly name: string };
+  readonly action: AuditAction;
+  readonly object: { readonly kind: AuditObject['kind']; readonly id: number | null; readonly name: string };
+  readonly address: string | null;
+  readonly request_id: string | null;
+  /** How many alike it stands for. */
+  readonly count: number;
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/** Whose events may be seen: all, or those in one of the groups or of one of the projects. */
+export type Visible = 'all' | { readonly groupIds: readonly number[]; readonly projectIds: readonly number[] };
+
+export interface AuditFilter {
+  readonly visible: Visible;
+  /** Without `id`: all of the kind. */
+  readonly object?: { readonly kind: AuditObject['kind']; readonly id?: number };
+  /** Without `id`: all of the kind. */
+  readonly actor?: { readonly kind: Actor['kind']; readonly id?: number };
+  readonly action?: AuditAction;
+  /** Unix milliseconds, included. */
+  readonly since?: number;
+  /** Unix milliseconds, not included. */
+  readonly until?: number;
+}
+
+/** At most `limit` events, newest first; with `before` those older than the event of that id. */
+export async function readEvents(trx: Trx, filter: AuditFilter & { before?: number; limit: number }): Promise<AuditEntry[]> {
+  const { before, limit } = filter;
+  const fitting = matching(trx, filter).orderBy('id', 'desc').limit(limit);
+  return (await (before === undefined ? fitting : fitting.where('id', '<', before)).execute()).map(entryOf);
+}
+
+const EXPORT_PAGE = 500;
+
+/**
+ * All events that fit, oldest first, in pages. Each is read in a transaction of its own, so that whoever takes the pages slowly
+ * holds up nothing. What is written after the start is not in it.
+ */
+export async function* exportEvents(
+  database: Pick<Database, 'read'>,
+  filter: AuditFilter,
+  page: number = EXPORT_PAGE,
+): AsyncGenerator<AuditEntry[], void, undefined> {
+  const newest = await database.read((trx) => readEvents(trx, { ...filter, limit: 1 }));
+  const last = newest[0]?.id ?? 0;
+  for (let after = 0; after < last; ) {
+    const from = after;
+    const rows = await database.read((trx) =>
+      matching(trx, filter).where('id', '>', from).where('id', '<=', last).orderBy('id').limit(page).execute(),
+    );
+    if (rows.length === 0) return;
+    yield rows.map(entryOf);
+    after = rows.at(-1)?.id ?? last;
+  }
+}
+
+function matching(trx: Trx, { visible, object, actor, action, since, until }: AuditFilter) {
+  let query = trx.selectFrom('audit_events').selectAll();
+  if (visible !== 'all') query = query.where((eb) => isVisible(eb, visible));
+  if (object !== undefined) query = query.where('object_kind', '=', object.kind);
+  if (object?.id !== undefined) query = query.where('object_id', '=', object.id);
+  if (actor !== undefined) query = query.where('actor_kind', '=', actor.kind);
+  if (actor?.id !== undefined) query = query.where('actor_id', '=', actor.id);
+  if (action !== undefined) query = query.where('action', '=', action);
+  if (since !== undefined) query = query.where('at', '>=', since);
+  if (until !== undefined) query = query.where('at', '<', until);
+  return query;
+}
+
+function isVisible(eb: ExpressionBuilder<Schema, 'audit_events'>, { groupIds, projectIds }: Exclude<Visible, 'all'>) {
+  const inProject = projectIds.length === 0 ? [] : [eb('project_id', 'in', projectIds)];
+  // Not one `like` for each of them: SQLite takes no more than a thousand in a row.
+  const inGroup = (db: Pick<Trx, 'selectFrom'>) =>
+    db
+      .selectFrom('groups')
+      .select('groups.id')
+      .where('groups.id', 'in', groupIds)
+      .where(sql<boolean>`audit_events.group_ids like '%,' || "groups".id || ',%'`);
+  return eb.or([...inProject, ...(groupIds.length === 0 ? [] : [eb.exists(inGroup(eb as never))]), sql<boolean>`1 = 0`]);
+}
+
+function entryOf(row: Row<'audit_events'>): AuditEntry {
+  return {
+    id: row.id,
+    time: new Date(row.at).toISOString(),
+    actor: { kind: row.actor_kind as Actor['kind'], id: row.actor_id, name: row.actor_name },
+    action: row.action as AuditAction,
+    object: { kind: row.object_kind as AuditObject['kind'], id: row.object_id, name: row.object_name },
+    address: row.address,
+    request_id: row.request_id,
+    count: row.count,
+    detail: JSON.parse(row.detail),
+  };
 }
