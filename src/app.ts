@@ -4,7 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../package.json' with { type: 'json' };
 import { trackLastUsed } from './access/last-used.ts';
 import { networkMatcher } from './access/networks.ts';
+import { createWorkloads } from './access/workload.ts';
 import { cachePurge } from './api/cache-purge.ts';
+import { controlApi } from './api/control-api.ts';
+import { operations } from './api/operations/index.ts';
 import { promqlCheck } from './api/promql-check.ts';
 import { type Cache, createCache } from './cache/cache.ts';
 import { type PurgeSubject, purge } from './cache/purge.ts';
@@ -22,6 +25,8 @@ import type { Actor } from './ops/audit.ts';
 import { createOpsListener } from './ops/listener.ts';
 import { createLog, type Log } from './ops/log.ts';
 import { createMetrics } from './ops/metrics.ts';
+import { createRefusals } from './ops/refusals.ts';
+import { createPeople } from './people.ts';
 import { pruneChanges } from './storage/changes.ts';
 import { openKeyring } from './storage/crypto.ts';
 import { openDatabase } from './storage/database.ts';
@@ -105,8 +110,23 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       compared: metrics.cacheCompared,
     });
     const guard = createGuard({ ask: askServer, alarm: (reason) => metrics.rejection(reason) });
+    const directory = () => watch.current();
+    const people = await createPeople({
+      database,
+      keyring,
+      log,
+      directory,
+      settings: () => current,
+      gatewaySettings: () => gatewaySettings,
+    });
+    opened.push(() => people.close());
+    const refusals = createRefusals(database, log);
+    opened.push(() => refusals.close());
     const parts: CorridorParts = {
-      directory: () => watch.current(),
+      directory,
+      signedIn: people.signedIn,
+      workloads: createWorkloads({ issuers: () => current.workloadIdentity.issuers, directory, log }),
+      used: () => undefined,
       guard,
       cache,
       askStream: createAskStream(pools, noteUpstream),
@@ -119,13 +139,26 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       stopping: () => stopping,
     };
     const gateway = createGateway(createCorridor(parts), () => gatewaySettings.basePath);
-    await gateway.register(promqlCheck(parts));
+    const { withPersonalToken, checkCsrf } = people;
+    await gateway.register(promqlCheck({ ...parts, withPersonalToken, checkCsrf }));
     const purging = {
       directory: parts.directory,
       log,
       purge: (subject: PurgeSubject, actor: Actor, endpoint: Target | null) => purge(database, subject, actor, endpoint),
     };
-    await gateway.register(cachePurge({ ...parts, ...purging }));
+    await gateway.register(cachePurge({ ...parts, ...purging, withPersonalToken, checkCsrf }));
+    const services = {
+      ...people,
+      database,
+      keyring,
+      directory,
+      refresh: watch.refresh,
+      askServer,
+      settings: parts.settings,
+      allSettings: () => current,
+      refusals,
+    };
+    await gateway.register(controlApi(operations, { ...parts, ...services }));
     const answers = followAnswers(gateway.server);
     const ops = createOpsListener(metrics, () => !stopping && watch.fresh(), purging);
     await listenAt('ops_listen', settings.opsListen, (at) => ops.listen(at));

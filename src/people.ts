@@ -42,7 +42,14 @@ export interface People extends CallerParts {
 }
 
 /** Throws where the database cannot be read. */
-export async function createPeople({ database, keyring, log, directory, settings, gatewaySettings }: PeopleParts): Promise<People> {
+export async function createPeople({
+  database,
+  keyring,
+  log,
+  directory,
+  settings,
+  gatewaySettings,
+}: PeopleParts): Promise<People> {
   const activity = await createSessionActivity(database, log);
   const personalUses = trackLastUsed(database, log, { what: 'personal tokens', record: recordPersonalTokenUse });
   const csrfKey = keyring.derive('csrf');

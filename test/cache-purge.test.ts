@@ -241,7 +241,7 @@ describe('POST /-/api/v1/cache/purge', () => {
     expect(all.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 200, 429]);
     const refused = all.findIndex(({ status }) => status === 429);
     expect(all[refused]?.headers.get('retry-after')).toBe('1');
-    expect(await all[refused]?.text()).toContain('this token purged 5 times');
+    expect(await all[refused]?.text()).toContain('this caller purged 5 times');
     // What was refused did not count for the environment, nor for whoever else asks.
     expect((await send(names[refused] ?? '', another.basic)).status).toBe(200);
     const again = async () => (await send('a', token.basic)).status;
