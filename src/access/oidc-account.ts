@@ -1,24 +1,26 @@
 /** Whose account it is that somebody comes with from a provider, and what else a sign-in changes: all in one transaction. */
 import type { OidcProvider } from '../config/identity.ts';
 import { PromgateError } from '../errors.ts';
-import { type Actor, type AuditEvent, theInstance } from '../ops/audit.ts';
+import type { Actor, AuditEvent } from '../ops/audit.ts';
 import { recordEvents } from '../storage/audit.ts';
 import { identityObject, userObject } from '../storage/audit-objects.ts';
 import { findIdentity, identitiesOf, insertIdentity, type Subject, touchIdentity } from '../storage/identities.ts';
 import { oidcSource } from '../storage/members.ts';
 import type { Row, Trx } from '../storage/schema.ts';
-import { findUser, findUserByName, insertUser, updateUser, usersByEmail } from '../storage/users.ts';
+import { findUser, findUserByName, usersByEmail } from '../storage/users.ts';
+import { createAccount, ownActor } from './accounts.ts';
 import type { Claims } from './claims.ts';
 import { displayName, fittingUsername, isSameAddress, numberedUsername, subjectOf, verifiedEmail } from './oidc-claims.ts';
 import { applyRules } from './oidc-roles.ts';
-import { type SessionOrigin, startSession } from './sessions.ts';
+import type { SessionOrigin } from './sessions.ts';
+import { beginSession } from './sign-in.ts';
 
 /** Somebody whom the provider has signed in. */
 export interface Arrival {
   readonly provider: OidcProvider;
   readonly claims: Claims;
   readonly from: Pick<SessionOrigin, 'address' | 'userAgent' | 'previousCookie'>;
-  readonly requestId: string | null;
+  readonly requestId: string;
   /** Told of each path in the provider's rules that names nothing. */
   readonly missing: (path: string) => void;
 }
@@ -44,7 +46,7 @@ export async function signInArrival(
   arrival: Arrival,
   { lifetime, now }: { lifetime: number; now: number },
 ): Promise<{ user: Row<'users'>; cookie: string }> {
-  const { provider, from } = arrival;
+  const { provider } = arrival;
   const subject = subjectIn(arrival);
   const identity = await findIdentity(trx, subject);
   const known = identity === undefined ? await userByEmail(trx, arrival, subject) : await findUser(trx, identity.user_id);
@@ -52,16 +54,9 @@ export async function signInArrival(
   if (known !== undefined && known.state !== 'active') throw refused(arrival, known);
   const user = known ?? (await signUp(trx, arrival, now));
   const linked = identity ?? (await link(trx, arrival, subject, user, now));
-  const events = await settle(trx, arrival, user, linked, now);
-  await updateUser(trx, user.id, { last_sign_in_at: now });
-  const { cookie } = await startSession(trx, user, { ...from, provider: provider.name }, { lifetime, now });
-  const signedIn: AuditEvent = {
-    actor: userActor(arrival, user),
-    action: 'signed_in',
-    object: userObject(user),
-    detail: { provider: provider.name },
-  };
-  await recordEvents(trx, [...events, signedIn], now);
+  await recordEvents(trx, await settle(trx, arrival, user, linked, now), now);
+  const context = { lifetime, requestId: arrival.requestId, now };
+  const { cookie } = await beginSession(trx, user, { ...arrival.from, provider: provider.name }, context);
   return { user, cookie };
 }
 
@@ -111,18 +106,9 @@ async function hasIdentityAt(trx: Trx, user: Row<'users'>, { issuer }: Subject):
 async function signUp(trx: Trx, arrival: Arrival, now: number): Promise<Row<'users'>> {
   const { claims, provider } = arrival;
   const username = await freeUsername(trx, fittingUsername(claims, provider.usernameClaim));
-  const user = await insertUser(trx, {
-    username,
-    name: displayName(claims, username),
-    // One that nobody made sure of would let its bearer in wherever accounts are linked by it.
-    email: verifiedEmail(claims),
-    admin: false,
-    passwordHash: null,
-    createdAt: now,
-  });
-  const event = { actor: providerActor(arrival), action: 'created' as const, object: userObject(user) };
-  await recordEvents(trx, [{ ...event, detail: { provider: provider.name } }], now);
-  return user;
+  // An address that nobody made sure of would let its bearer in wherever accounts are linked by it.
+  const account = { username, name: displayName(claims, username), email: verifiedEmail(claims), passwordHash: null };
+  return createAccount(trx, account, providerActor(arrival), now);
 }
 
 /** Writers take turns, so it stays free until the transaction ends. */
@@ -135,7 +121,11 @@ async function freeUsername(trx: Trx, username: string): Promise<string> {
 
 async function link(trx: Trx, arrival: Arrival, subject: Subject, user: Row<'users'>, now: number): Promise<Row<'identities'>> {
   const identity = await insertIdentity(trx, { userId: user.id, provider: arrival.provider.name, ...subject, at: now });
-  const event = { actor: userActor(arrival, user), action: 'linked' as const, object: identityObject(identity, user) };
+  const event = {
+    actor: ownActor(user, arrival.from.address, arrival.requestId),
+    action: 'linked' as const,
+    object: identityObject(identity, user),
+  };
   await recordEvents(trx, [{ ...event, detail: { issuer: subject.issuer, subject: subject.subject } }], now);
   return identity;
 }
@@ -156,21 +146,21 @@ async function settle(
 /** Blocked where `user` is known, else unknown. */
 function refused(arrival: Arrival, user: Row<'users'> | null): ArrivalRefused {
   const message = 'There is no account for you here, or it is blocked. An administrator of this Promgate can help.';
-  return new ArrivalRefused('forbidden', message, refusal(arrival, 'sign_in_refused', user));
+  return new ArrivalRefused('forbidden', message, refusal(arrival, user, user === null ? 'no such user' : 'blocked'));
 }
 
 function notLinked(arrival: Arrival, user: Row<'users'>, message: string): ArrivalRefused {
-  return new ArrivalRefused('conflict', message, refusal(arrival, 'refused', user));
+  const actor = ownActor(user, arrival.from.address, arrival.requestId);
+  return new ArrivalRefused('conflict', message, { ...refusal(arrival, user, 'not to be linked'), actor, action: 'refused' });
 }
 
-function refusal(arrival: Arrival, action: AuditEvent['action'], user: Row<'users'> | null): AuditEvent {
-  const detail = { provider: arrival.provider.name, subject: subjectOf(arrival.claims) };
-  if (user !== null) return { actor: userActor(arrival, user), action, object: userObject(user), detail };
-  return { actor: { ...providerActor(arrival), kind: 'anonymous', name: '' }, action, object: theInstance, detail };
-}
-
-function userActor({ from, requestId }: Arrival, { id, username }: Row<'users'>): Actor {
-  return { kind: 'user', id, name: username, address: from.address, requestId };
+function refusal({ provider, claims, from, requestId }: Arrival, user: Row<'users'> | null, reason: string): AuditEvent {
+  return {
+    actor: { kind: 'anonymous', id: null, name: '', address: from.address, requestId },
+    action: 'sign_in_refused',
+    object: user === null ? { kind: 'user', id: null, name: '', groupIds: [], projectId: null } : userObject(user),
+    detail: { reason, provider: provider.name, subject: subjectOf(claims) },
+  };
 }
 
 /** For what the provider's rules, and not the person, decide. */

@@ -1,8 +1,10 @@
 /** What a provider says of somebody, taken from its ID token and its userinfo endpoint, neither of which is to be trusted in its shape. */
-import type { Claims } from './claims.ts';
+import { type Claims, claimAt } from './claims.ts';
 
 /** Of text that is shown or stored. */
 const MAX_LENGTH = 255;
+/** RFC 5321, 4.5.3.1.3, without the brackets. */
+const MAX_EMAIL = 254;
 
 /**
  * Both together, the userinfo's over the ID token's: GitLab, as an example, has all groups only there. But whose it is, by whom and
@@ -29,7 +31,7 @@ export function subjectOf(claims: Claims): string | null {
  */
 export function verifiedEmail(claims: Claims): string | null {
   const email = claims.email;
-  if (claims.email_verified !== true || typeof email !== 'string' || email.length > MAX_LENGTH) return null;
+  if (claims.email_verified !== true || typeof email !== 'string' || email.length > MAX_EMAIL) return null;
   return /^[\x21-\x3f\x41-\x7e]+@[\x21-\x3f\x41-\x7e]+$/.test(email) ? email : null;
 }
 
@@ -63,7 +65,7 @@ const MAX_USERNAME = 63;
  * one character and never digits alone, which would pass for an id.
  */
 export function fittingUsername(claims: Claims, claim: string): string {
-  const value = Object.hasOwn(claims, claim) ? claims[claim] : undefined;
+  const value = claimAt(claims, claim);
   const local = typeof value === 'string' ? value.slice(0, MAX_LENGTH).replace(/(.)@.*$/s, '$1') : '';
   const fitting = local
     .normalize('NFKD')
