@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../package.json' with { type: 'json' };
 import { trackLastUsed } from './access/last-used.ts';
 import { networkMatcher } from './access/networks.ts';
+import { setupLink } from './access/one-time-links.ts';
 import { createWorkloads } from './access/workload.ts';
 import { cachePurge } from './api/cache-purge.ts';
 import { controlApi } from './api/control-api.ts';
@@ -26,11 +27,15 @@ import { createOpsListener } from './ops/listener.ts';
 import { createLog, type Log } from './ops/log.ts';
 import { createMetrics } from './ops/metrics.ts';
 import { createRefusals } from './ops/refusals.ts';
+import { trackUsage } from './ops/usage.ts';
+import { pages } from './pages/pages.ts';
+import type { PageSettings } from './pages/scope.ts';
 import { createPeople } from './people.ts';
 import { pruneChanges } from './storage/changes.ts';
 import { openKeyring } from './storage/crypto.ts';
 import { openDatabase } from './storage/database.ts';
 import { checkKey, hasKey } from './storage/key-check.ts';
+import { pruneOld } from './storage/prune.ts';
 import { recordTokenUse } from './storage/tokens.ts';
 import { createAskServer } from './upstream/collect.ts';
 import { createPools } from './upstream/pools.ts';
@@ -49,6 +54,8 @@ export interface Promgate {
   /** Where it listens, which is not always `external_url`. */
   readonly url: string;
   readonly opsUrl: string;
+  /** Where to make the first administrator, once; `null`: there is one. A secret. */
+  readonly setupUrl: string | null;
   /** Takes over new settings, but for those that need a restart (`needRestart`). */
   reload(settings: Settings): void;
   /** Stops taking requests, lets running answers finish for up to 30 s, and closes everything. */
@@ -79,10 +86,12 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     opened.push(() => watch.close());
     const lastUsed = trackLastUsed(database, log, { what: 'tokens', record: recordTokenUse });
     opened.push(() => lastUsed.close());
+    const prune = async (): Promise<void> => {
+      await database.write((trx) => pruneChanges(trx, KEPT_CHANGES));
+      await pruneOld(database, { retention: current.audit.retention, now: Date.now() });
+    };
     const pruning = setInterval(() => {
-      database
-        .write((trx) => pruneChanges(trx, KEPT_CHANGES))
-        .catch((error: unknown) => log.warn('the change log could not be pruned', {}, error));
+      prune().catch((error: unknown) => log.warn('what has had its time could not be removed', {}, error));
     }, PRUNE_INTERVAL);
     opened.push(async () => clearInterval(pruning));
 
@@ -122,11 +131,13 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     opened.push(() => people.close());
     const refusals = createRefusals(database, log);
     opened.push(() => refusals.close());
+    const usage = trackUsage(database, log);
+    opened.push(() => usage.close());
     const parts: CorridorParts = {
       directory,
       signedIn: people.signedIn,
       workloads: createWorkloads({ issuers: () => current.workloadIdentity.issuers, directory, log }),
-      used: () => undefined,
+      used: usage.note,
       guard,
       cache,
       askStream: createAskStream(pools, noteUpstream),
@@ -159,12 +170,15 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       refusals,
     };
     await gateway.register(controlApi(operations, { ...parts, ...services }));
+    const pageParts = { ...parts, ...services, settings: () => pageSettings(current, gatewaySettings) };
+    await gateway.register(pages({ ...pageParts, sessions: () => current.sessions }));
     const answers = followAnswers(gateway.server);
     const ops = createOpsListener(metrics, () => !stopping && watch.fresh(), purging);
     await listenAt('ops_listen', settings.opsListen, (at) => ops.listen(at));
     opened.push(() => ops.close());
     await listenAt('listen', settings.listen, (at) => gateway.listen(at));
 
+    const setupUrl = await setupLink(database, settings.externalUrl);
     log.info('started', {
       version: manifest.version,
       listen: addressOf(gateway.server.address()),
@@ -174,6 +188,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     return {
       url: `http://${addressOf(gateway.server.address())}`,
       opsUrl: `http://${addressOf(ops.server.address())}`,
+      setupUrl,
       reload(next) {
         for (const key of needRestart(current, next)) log.warn('a changed setting needs a restart', { key });
         current = next;
@@ -211,6 +226,11 @@ function forGateway(settings: Settings): GatewaySettings {
     corsOrigins: settings.cors.origins,
     isTrustedProxy: networkMatcher(settings.trustedProxies),
   };
+}
+
+function pageSettings(settings: Settings, { basePath, isTrustedProxy }: GatewaySettings): PageSettings {
+  const { externalUrl, sessions, oidc } = settings;
+  return { externalUrl, basePath, sessions, isTrustedProxy, providers: oidc.providers };
 }
 
 function needRestart(before: Settings, after: Settings): string[] {

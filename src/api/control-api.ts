@@ -6,8 +6,8 @@ import { hash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { clientAddress } from '../access/client-address.ts';
-import { type PermissionName, permissions, permits } from '../access/permissions.ts';
 import type { Passwords } from '../access/passwords.ts';
+import { type PermissionName, permissions, permits } from '../access/permissions.ts';
 import type { Throttle } from '../access/throttle.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Directory } from '../directory/snapshot.ts';
@@ -27,7 +27,7 @@ import type { AskServer } from '../upstream/collect.ts';
 import { type ApiCaller, type CallerParts, identifyApiCaller } from './caller.ts';
 import { findNamed, findObject, roleOn } from './objects.ts';
 import type { About, Call, Operation } from './operation.ts';
-import { bodyProblem, FaultyRequest, sendProblem } from './problem.ts';
+import { bodyProblem, FaultyRequest, noSuchThing, sendProblem } from './problem.ts';
 
 /** What operations work with, beside the transaction. */
 export interface ApiServices extends CallerParts {
@@ -96,6 +96,7 @@ export function controlApi(
     const input = {
       caller,
       now: Date.now(),
+      headers: request.headers,
       params: request.params as Record<string, string>,
       query: inputOf(operation.query, request.query, 'query') as never,
       body: inputOf(operation.body, request.body, 'body'),
@@ -113,6 +114,9 @@ export function controlApi(
           told = true;
           events.push({ actor: caller.actor, action, object: about, detail });
         },
+        recorded() {
+          told = true;
+        },
         unchanged() {
           told = true;
         },
@@ -120,7 +124,7 @@ export function controlApi(
         header: (name, value) => void reply.header(name, value),
       };
       if (operation.current !== undefined)
-        checkUnchanged(request, operation, tagOf(shaped(operation, await operation.current(call))));
+        checkUnchanged(request, operation, tagOf(shaped(operation.shape ?? operation.answer, await operation.current(call))));
       const result = await operation.run(call);
       if (operation.transaction === 'write') {
         if (!told) throw new Error(`${operation.id} changed something without a word to the audit log`);
@@ -179,12 +183,12 @@ export function controlApi(
       const needed = scope === null ? 'signing in: no personal token may do this' : `a personal token with the scope ${scope}`;
       return new PromgateError('forbidden', `this needs ${needed}`);
     }
-    return new PromgateError('not_found', 'not found: there is no such thing, or it is not yours to see');
+    return noSuchThing();
   }
 
   function send(operation: Operation, request: FastifyRequest, reply: FastifyReply, result: unknown): FastifyReply {
     if (operation.answer === null) return reply.code(operation.status).send();
-    const shape = shaped(operation, result);
+    const shape = shaped(operation.answer, result);
     if (operation.etag) {
       const tag = tagOf(shape);
       reply.header('ETag', tag);
@@ -265,13 +269,19 @@ function checkUnchanged({ method, headers }: FastifyRequest, { summary }: Operat
   throw new PromgateError('precondition_failed', 'somebody else has changed it since you read it: read it again');
 }
 
+/** The same for the same content, in whatever order its keys are. */
 function tagOf(shape: unknown): string {
-  return `"${hash('sha256', JSON.stringify(shape), 'base64url').slice(0, 22)}"`;
+  const sorted = JSON.stringify(shape, (_key, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
+  return `"${hash('sha256', sorted, 'base64url').slice(0, 22)}"`;
 }
 
 /** Only what is documented goes out; an answer that does not fit its own document is a mistake of ours. */
 function shaped({ answer }: Operation, result: unknown): unknown {
-  return (answer as z.ZodType).parse(result);
+  return answer === null ? result : answer.parse(result);
 }
 
 function inputOf(schema: z.ZodType | undefined, given: unknown, where: 'query' | 'body'): unknown {

@@ -14,6 +14,7 @@ export const register: RegisterCommand = (program) => {
       reloadOnHangup(started, command);
       const promgate = await starting;
       note(`Promgate listens on ${promgate.url}, for operators on ${promgate.opsUrl}`);
+      if (promgate.setupUrl !== null) note(`There is no administrator yet. Make one here, within a day: ${promgate.setupUrl}`);
     });
 };
 
