@@ -106,11 +106,11 @@ promgate.yml:2: log_level: "loud" must be one of fatal, error, warn, info, debug
   });
 
   it('config check tells once what has no effect, and that is no problem', async () => {
-    writeFileSync(join(cwd, 'promgate.yml'), 'log_level: warn\noutbound: { allow: [] }\n');
+    writeFileSync(join(cwd, 'promgate.yml'), 'log_level: warn\ncache: { memory: 0, redis_url: "redis://localhost" }\n');
     expect(await promgate(['config', 'check'])).toEqual({
       code: 0,
       stdout: '',
-      stderr: 'promgate.yml:2: outbound: has no effect in this version\nThe configuration is good.\n',
+      stderr: 'cache.redis_url: has no effect, because cache.memory is 0\nThe configuration is good.\n',
     });
   });
 
@@ -164,9 +164,16 @@ describe('bin/promgate', () => {
 
     mkdirSync(join(cwd, 'node_modules/commander'), { recursive: true });
     mkdirSync(join(cwd, 'path'));
-    writeFileSync(join(cwd, 'path/node'), '#!/bin/sh\necho v20.1.0\n', { mode: 0o755 });
-    const old = await promgate(['version'], { file: copy, env: { PATH: `${join(cwd, 'path')}:/usr/bin:/bin` } });
-    expect(old).toMatchObject({ code: 1, stdout: '' });
-    expect(old.stderr).toContain('Node.js 24 or newer is needed (found: v20.1.0)');
+    for (const version of ['v20.1.0', 'v24.6.9', 'nonsense']) {
+      writeFileSync(join(cwd, 'path/node'), `#!/bin/sh\necho ${version}\n`, { mode: 0o755 });
+      const old = await promgate(['version'], { file: copy, env: { PATH: `${join(cwd, 'path')}:/usr/bin:/bin` } });
+      expect(old).toMatchObject({ code: 1, stdout: '' });
+      expect(old.stderr).toContain(`Node.js 24.7 or newer is needed (found: ${version})`);
+    }
+    writeFileSync(join(cwd, 'path/node'), '#!/bin/sh\ncase $1 in --version) echo v25.0.0 ;; *) echo "started $*" ;; esac\n', {
+      mode: 0o755,
+    });
+    const newer = await promgate(['version'], { file: copy, env: { PATH: `${join(cwd, 'path')}:/usr/bin:/bin` } });
+    expect(newer.stdout).toMatch(/^started .*src\/main\.ts version/);
   });
 });

@@ -202,9 +202,9 @@ it('a stop that fails is told, exit 1', async () => {
 });
 
 it('what the configuration holds without effect is told at the start, once', async () => {
-  writeFileSync(join(cwd, 'promgate.yml'), 'outbound: { allow: [] }\n');
+  writeFileSync(join(cwd, 'promgate.yml'), 'cache: { memory: 0, redis_url: "redis://localhost" }\n');
   const server = await startServer();
   server.kill('SIGHUP');
   await server.says(/SIGHUP: the configuration was read again/);
-  expect(server.stderr().match(/^promgate.yml:1: outbound: has no effect in this version$/gm)).toHaveLength(1);
+  expect(server.stderr().match(/^cache.redis_url: has no effect, because cache.memory is 0$/gm)).toHaveLength(1);
 });

@@ -1,10 +1,11 @@
+import { identityReference } from './identity-reference.ts';
 import { flagName, type KeyName, keys, variableName } from './schema.ts';
 
 /** The text of `docs/configuration.md`; `npm run docs` writes it there. */
 export function configurationReference(): string {
   return `# Configuration
 
-<!-- Made from src/config/schema.ts by \`npm run docs\`. Change it there. -->
+<!-- Made from src/config/schema.ts and identity-reference.ts by \`npm run docs\`. Change it there. -->
 
 A setting is taken from the first of these that has it:
 
@@ -42,6 +43,8 @@ ${keys
 \`\`\`
 
 Every value here is the default, except the lists and \`external_url\`.
+
+${identityReference()}
 `;
 }
 
@@ -55,6 +58,7 @@ const examples: Readonly<Record<string, string>> = {
   external_url: 'https://promgate.example',
   'cors.origins': '[https://grafana.example]',
   trusted_proxies: '[10.0.0.0/8]',
+  'outbound.allow': '[prometheus.internal, 10.1.0.0/16]',
 };
 
 /** The key's line, after its section's where it is the section's first. */

@@ -119,6 +119,13 @@ cache:
   redis_url: valkeys://u:p@cache.example:6380/2
 cors: { origins: [https://grafana.example, http://localhost:3000] }
 trusted_proxies: [10.0.0.0/8, 192.0.2.1, "2001:db8::/32"]
+outbound: { allow: [Prometheus.internal., 10.1.0.0/16, 192.0.2.7] }
+sessions: { idle: 8h, lifetime: 30d }
+audit: { retention: 0 }
+oidc: { providers: [{ name: gitlab, issuer: "https://gitlab.example", client_id: promgate }] }
+workload_identity:
+  issuers:
+    - { name: ci, issuer: "https://gitlab.example", audience: promgate, rules: [{ claims: { ref: main }, opens: acme/shop }] }
 log_level: debug
 `;
     expect(load({ file })).toEqual({
@@ -151,6 +158,11 @@ log_level: debug
       },
       cors: { origins: ['https://grafana.example', 'http://localhost:3000'] },
       trustedProxies: ['10.0.0.0/8', '192.0.2.1/32', '2001:db8::/32'],
+      outbound: { allow: ['prometheus.internal', '10.1.0.0/16', '192.0.2.7/32'] },
+      sessions: { idle: 8 * 3_600_000, lifetime: 30 * 86_400_000 },
+      audit: { retention: 0 },
+      oidc: { providers: [expect.objectContaining({ name: 'gitlab', clientId: 'promgate' })] },
+      workloadIdentity: { issuers: [expect.objectContaining({ name: 'ci', audience: 'promgate' })] },
       logLevel: 'debug',
     });
   });
@@ -258,7 +270,7 @@ describe('secrets', () => {
   });
 });
 
-describe('sections for later versions', () => {
+describe('what is accepted as it is', () => {
   /** The sample of the contract, §8, as it stands there. */
   const sample = `listen: 127.0.0.1:9490            # the gateway: data plane, API, web
 ops_listen: 127.0.0.1:9491        # /metrics, /-/healthy, /-/ready
@@ -271,11 +283,11 @@ outbound: { allow: [] }            # hosts and networks, beside public addresses
                                    # than administrators may point to (gitlab.md); administrators and files are free
 `;
 
-  it("the contract's sample means the defaults, and a warning names the section without effect", () => {
+  it("the contract's sample means the defaults, without a warning", () => {
     const defaults = load();
     const warnings: string[] = [];
     expect(load({ file: sample }, (line) => warnings.push(line))).toEqual(defaults);
-    expect(warnings).toEqual(['promgate.yml:8: outbound: has no effect in this version']);
+    expect(warnings).toEqual([]);
   });
 
   it('a warning names a shared cache that is not used', () => {
@@ -288,16 +300,21 @@ outbound: { allow: [] }            # hosts and networks, beside public addresses
     expect(warnings).toEqual(['cache.redis_url: has no effect, because cache.memory is 0']);
   });
 
-  it('problems elsewhere are told beside the warnings', () => {
+  it('where there are problems no warning is told: what they are about may be what is wrong', () => {
     const warnings: string[] = [];
-    expect(() => load({ file: 'outbound: { anything: [1, { a: b }] }\nlimit: {}\n' }, (line) => warnings.push(line))).toThrow(
-      'promgate.yml:2: limit: unknown key',
-    );
-    expect(warnings).toEqual(['promgate.yml:1: outbound: has no effect in this version']);
+    const file = 'cache: { memory: 0, redis_url: "redis://localhost" }\nlimit: {}\n';
+    expect(() => load({ file }, (line) => warnings.push(line))).toThrow('promgate.yml:2: limit: unknown key');
+    expect(warnings).toEqual([]);
   });
 
-  it('are not taken from variables', () => {
-    expect(problemsOf({ env: { PROMGATE_OUTBOUND_ALLOW: 'a' } })).toEqual(['PROMGATE_OUTBOUND_ALLOW: unknown variable']);
+  it('hosts and networks that people may point servers to come from every source', () => {
+    for (const given of [
+      { env: { PROMGATE_OUTBOUND_ALLOW: 'prometheus.internal, 10.1.0.0/16' } },
+      { flags: { outboundAllow: 'prometheus.internal,10.1.0.0/16' } },
+      { file: 'outbound: { allow: [prometheus.internal, 10.1.0.0/16] }' },
+    ]) {
+      expect(load(given).outbound.allow).toEqual(['prometheus.internal', '10.1.0.0/16']);
+    }
   });
 });
 
@@ -388,6 +405,10 @@ cors:
     ['cacheShadow', ['', '-0.1', '1.01', '2', '.5', '1e-3', '10%', 'NaN']],
     ['corsOrigins', ['grafana.example', 'https://a/', 'HTTPS://a', 'null', 'file:///x', 'https://a:443']],
     ['trustedProxies', ['10.0.0.0/33', '10.0.0.1/8', 'proxy.example', '10.0.0.0/', '1.2.3', 'fe80::1%eth0', '::/129']],
+    ['outboundAllow', ['*.internal', 'http://a', 'a:9090', '10.1.0.1/16', '0x7f.1', '1.2.3', 'a b', `${'a'.repeat(64)}.example`]],
+    ['sessionsIdle', ['', '0', '59s', '1', 'ever']],
+    ['sessionsLifetime', ['', '0', '59s', '401d']],
+    ['auditRetention', ['', '-1', '30', 'ever']],
     ['logLevel', ['', 'INFO', 'verbose']],
   ])('%s refuses what it cannot mean', (flag, texts) => {
     for (const text of texts) expect(problemsOf({ flags: { [flag]: text } }), JSON.stringify(text)).toHaveLength(1);
