@@ -4,6 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../package.json' with { type: 'json' };
 import { trackLastUsed } from './access/last-used.ts';
 import { networkMatcher } from './access/networks.ts';
+import { createOidc } from './access/oidc.ts';
+import { dropMissingProviders } from './access/oidc-removal.ts';
 import { setupLink } from './access/one-time-links.ts';
 import { createWorkloads } from './access/workload.ts';
 import { cachePurge } from './api/cache-purge.ts';
@@ -28,6 +30,7 @@ import { createLog, type Log } from './ops/log.ts';
 import { createMetrics } from './ops/metrics.ts';
 import { createRefusals } from './ops/refusals.ts';
 import { trackUsage } from './ops/usage.ts';
+import { oidcPages } from './pages/oidc.ts';
 import { pages } from './pages/pages.ts';
 import type { PageSettings } from './pages/scope.ts';
 import { createPeople } from './people.ts';
@@ -171,7 +174,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     };
     await gateway.register(controlApi(operations, { ...parts, ...services }));
     const pageParts = { ...parts, ...services, settings: () => pageSettings(current, gatewaySettings) };
-    await gateway.register(pages({ ...pageParts, sessions: () => current.sessions }));
+    await gateway.register(pages(pageParts));
     const answers = followAnswers(gateway.server);
     const ops = createOpsListener(metrics, () => !stopping && watch.fresh(), purging);
     await listenAt('ops_listen', settings.opsListen, (at) => ops.listen(at));
@@ -193,6 +196,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
         for (const key of needRestart(current, next)) log.warn('a changed setting needs a restart', { key });
         current = next;
         gatewaySettings = forGateway(next);
+        void dropProviders();
         log.setLevel(next.logLevel);
         log.info('settings reloaded');
       },

@@ -20,6 +20,11 @@ export function usernameProblem(username: string): string | null {
   return /^\d+$/.test(username) ? 'a username must not be a number' : null;
 }
 
+/** Whether a person or a provider's rules made the user one. */
+export function isAdministrator({ admin, admin_by }: Pick<Row<'users'>, 'admin' | 'admin_by'>): boolean {
+  return admin === 1 || admin_by !== null;
+}
+
 export interface NewAccount {
   readonly username: string;
   /** Left out or blank: the username. */

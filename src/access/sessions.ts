@@ -1,6 +1,5 @@
 /** Sessions of people: starting them, and who is signed in, from the snapshot alone. */
 import { randomBytes } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { People, Session, User } from '../directory/people.ts';
 import type { Trx } from '../storage/schema.ts';
 import { insertSession, removeOldestSessions, removeSessionByHash } from '../storage/sessions.ts';
@@ -9,8 +8,6 @@ import { hashSessionCookie, readSessionCookie, type SessionCookie } from './sess
 /** Of one user at once. The oldest ends when there is one more: a script that signs in every minute must not fill the table. */
 const MOST_SESSIONS = 100;
 const MAX_USER_AGENT = 255;
-/** How long a sign-in waits for this process to know of its session; it looks four times a second. */
-const KNOWN_WITHIN = 2_000;
 
 export interface SignedIn {
   readonly user: User;
@@ -95,12 +92,4 @@ export interface SessionActivity {
   lastSeen(sessionId: number): number;
   /** In memory; nothing waits for the database. */
   note(sessionId: number, now: number): void;
-}
-
-/** Resolves when the snapshot knows the session of a new cookie, so that the browser's next request finds it; after 2 s in any case. */
-export async function sessionKnown(people: () => Pick<People, 'sessionByHash'>, cookie: string): Promise<void> {
-  const hash = hashSessionCookie(cookie);
-  for (const start = performance.now(); performance.now() - start < KNOWN_WITHIN; await delay(20)) {
-    if (people().sessionByHash(hash) !== undefined) return;
-  }
 }

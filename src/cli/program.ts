@@ -10,6 +10,7 @@ import { register as resolve } from './resolve.ts';
 import { register as serve } from './serve.ts';
 import { register as server } from './server.ts';
 import { register as token } from './token.ts';
+import { register as user } from './user.ts';
 import { register as version, versionText } from './version.ts';
 
 /** In the order of the help: first what one does first. */
@@ -20,6 +21,7 @@ const commands: readonly RegisterCommand[] = [
   resolve,
   explain,
   token,
+  user,
   server,
   cache,
   config,

@@ -19,6 +19,8 @@ const HEAD_TIMEOUT = 15_000;
 const REQUEST_TIMEOUT = 60_000;
 /** Longer than the idle pools of clients (Go's keep theirs 90 s), so that they are the side that closes. */
 const KEEP_ALIVE = 120_000;
+/** No route has it. */
+const NOWHERE = '/-/-';
 
 /** `basePath` is the path of `external_url` as it is now, without trailing slash; routes stand below it. */
 export function createGateway(corridor: Corridor, basePath: () => string): FastifyInstance {
@@ -57,9 +59,11 @@ export function createGateway(corridor: Corridor, basePath: () => string): Fasti
   return app;
 }
 
-/** The URL without the base path; what is not below it is nothing. */
+/** The URL without the base path, which may stand without its slash; what is not below it is nothing. */
 function belowBase(url: string, basePath: string): string {
-  return url.startsWith(`${basePath}/`) ? url.slice(basePath.length) : '/';
+  const rest = url.startsWith(basePath) ? url.slice(basePath.length) : '';
+  if (rest.startsWith('/')) return rest;
+  return url === basePath || rest.startsWith('?') ? `/${rest}` : NOWHERE;
 }
 
 function refuseUnknown(reply: FastifyReply): void {

@@ -2,12 +2,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Oidc } from '../access/oidc.ts';
 import { setSessionCookie } from '../access/session-cookie.ts';
-import { sessionKnown } from '../access/sessions.ts';
 import { returnTo } from './return-to.ts';
 import { openPageScope, type PageScopeParts, parameter, visitorOf } from './scope.ts';
 
 export interface OidcPageParts extends PageScopeParts {
   readonly oidc: Oidc;
+  /** Brings the snapshot up to date at once: the browser's next request is to find its session and its roles. */
+  readonly refresh: () => Promise<void>;
 }
 
 /** A plugin. What goes wrong is a page with a plain reason; nothing that the provider wrote is on it. */
@@ -43,7 +44,7 @@ export function oidcPages(parts: OidcPageParts): (app: FastifyInstance, options:
         requestId: request.id,
       });
       if (session !== null) {
-        await sessionKnown(() => parts.directory().people, session);
+        await parts.refresh();
         reply.header('Set-Cookie', setSessionCookie(cookie, session, settings.sessions.lifetime));
       }
       return leave(reply, next);

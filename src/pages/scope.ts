@@ -28,6 +28,8 @@ export interface PageSettings {
 
 export interface PageScopeParts {
   readonly directory: () => Pick<Directory, 'people'>;
+  /** Brings the snapshot up to date at once: a browser that was just signed in is to find its session. */
+  readonly refresh: () => Promise<void>;
   readonly activity: Pick<SessionActivity, 'lastSeen' | 'note'>;
   /** As they are now. */
   readonly settings: () => PageSettings;

@@ -3,7 +3,6 @@ import type { FastifyInstance } from 'fastify';
 import { checkOrigin } from '../access/csrf.ts';
 import { findLinkHolder, type LinkHolder, linkIsGone, useOneTimeLink } from '../access/one-time-links.ts';
 import { setSessionCookie } from '../access/session-cookie.ts';
-import { sessionKnown } from '../access/sessions.ts';
 import { beginSession } from '../access/sign-in.ts';
 import { PromgateError } from '../errors.ts';
 import { html } from './html.ts';
@@ -35,7 +34,7 @@ export function addSetupPages(app: FastifyInstance, parts: SignInPageParts): voi
       const { cookie: value } = await useOneTimeLink(parts, token, typed, { ...context, address: origin.address }, (trx, user) =>
         beginSession(trx, user, { ...origin, provider: null }, { ...context, lifetime: sessions.lifetime }),
       );
-      await sessionKnown(() => parts.directory().people, value);
+      await parts.refresh();
       return goTo(reply.header('Set-Cookie', setSessionCookie(cookie, value, sessions.lifetime)), `${basePath}/`);
     } catch (error) {
       const isTheForms = error instanceof PromgateError && ['bad_data', 'conflict', 'unavailable'].includes(error.code);

@@ -3,7 +3,6 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { ownActor } from '../access/accounts.ts';
 import { checkCsrf, checkOrigin } from '../access/csrf.ts';
 import { clearSessionCookie, isCrossSite, setSessionCookie } from '../access/session-cookie.ts';
-import { sessionKnown } from '../access/sessions.ts';
 import { type PasswordParts, signInWithPassword } from '../access/sign-in.ts';
 import { PromgateError } from '../errors.ts';
 import { recordEvents } from '../storage/audit.ts';
@@ -37,7 +36,7 @@ export function addSignInPages(app: FastifyInstance, parts: SignInPageParts): vo
     const typed = { ...origin, username, password: field(request, 'password'), requestId: request.id };
     try {
       const { cookie: value } = await signInWithPassword({ ...parts, sessions: () => settings.sessions }, typed);
-      await sessionKnown(() => parts.directory().people, value);
+      await parts.refresh();
       return goTo(reply.header('Set-Cookie', setSessionCookie(cookie, value, settings.sessions.lifetime)), next);
     } catch (error) {
       if (!(error instanceof PromgateError) || error.code === 'internal') throw error;
