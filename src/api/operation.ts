@@ -2,6 +2,7 @@
  * What an operation of the control API is: one value that says who may do it to what, what comes in and what goes out, and does it.
  * The routes, the OpenAPI document and the tests of permissions are all made from the list of them (`operations.ts`).
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import type { z } from 'zod';
 import type { PermissionName } from '../access/permissions.ts';
 import type { AuditAction, AuditEvent, AuditObject } from '../ops/audit.ts';
@@ -34,6 +35,7 @@ export interface Call<Query = unknown, Body = unknown, Prepared = unknown> {
   readonly caller: ApiCaller;
   /** Unix milliseconds. */
   readonly now: number;
+  readonly headers: IncomingHttpHeaders;
   readonly params: Readonly<Record<string, string>>;
   readonly query: Query;
   readonly body: Body;
@@ -41,14 +43,22 @@ export interface Call<Query = unknown, Body = unknown, Prepared = unknown> {
   /** What the permission was given for; for `self` the user. */
   readonly object: AuditObject;
   readonly services: ApiServices;
-  /** Tells the audit log, in this transaction. Whatever writes has to, or say {@link unchanged}. */
+  /** Tells the audit log, in this transaction. Whatever writes has to, or say one of the next two. */
   record(action: AuditAction, object?: AuditObject, detail?: AuditEvent['detail']): void;
+  /** What was called has told the audit log itself. */
+  recorded(): void;
   unchanged(): void;
   /** Whether the caller may this, too. */
   may(permission: PermissionName, object: AuditObject): Promise<boolean>;
   /** Headers of the answer, such as `Set-Cookie`. */
   header(name: string, value: string): void;
 }
+
+/** What there is of a call before its transaction. */
+export type Beforehand<Query = unknown, Body = unknown> = Omit<
+  Call<Query, Body>,
+  'trx' | 'prepared' | 'record' | 'recorded' | 'unchanged' | 'may' | 'header'
+>;
 
 /** Without the types of its parts: what the list holds. */
 export interface Operation {
@@ -74,9 +84,11 @@ export interface Operation {
   /** `read` where it changes nothing, whatever the method. */
   readonly transaction: 'read' | 'write';
   /** What takes long, or asks something beyond the database, between the look at the permission and the transaction. */
-  readonly prepare?: (input: Omit<Call, 'trx' | 'prepared' | 'record' | 'unchanged' | 'may' | 'header'>) => Promise<unknown>;
-  /** For updates: what the object is now, as a GET would show it. */
+  readonly prepare?: (input: Beforehand) => Promise<unknown>;
+  /** For updates and removals: what the object is now, as a GET would show it. */
   readonly current?: (call: Call) => Promise<unknown>;
+  /** The shape of `current`, where that is not `answer`. */
+  readonly shape?: z.ZodType;
   readonly run: (call: Call) => Promise<unknown>;
   /** What comes after the transaction, and makes the answer of what that gave. */
   readonly finish?: (result: unknown, services: ApiServices, caller: ApiCaller) => Promise<unknown>;
@@ -90,9 +102,7 @@ type Defined<Query extends z.ZodObject, Body extends z.ZodType, Prepared, Result
   readonly transaction?: Operation['transaction'];
   readonly query?: Query;
   readonly body?: Body;
-  readonly prepare?: (
-    input: Omit<Call<z.output<Query>, z.output<Body>>, 'trx' | 'prepared' | 'record' | 'unchanged' | 'may' | 'header'>,
-  ) => Promise<Prepared>;
+  readonly prepare?: (input: Beforehand<z.output<Query>, z.output<Body>>) => Promise<Prepared>;
   readonly current?: (call: Call<z.output<Query>, z.output<Body>>) => Promise<unknown>;
   readonly run: (call: Call<z.output<Query>, z.output<Body>, Prepared>) => Promise<Result>;
   readonly finish?: (result: Result, services: ApiServices, caller: ApiCaller) => Promise<unknown>;

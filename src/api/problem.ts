@@ -25,6 +25,16 @@ export class FaultyRequest extends PromgateError {
   }
 }
 
+/** A fault that only a look at the whole, or at the database, shows. `path` leads to it in the body. */
+export function faultAt(path: readonly PropertyKey[], detail: string): FaultyRequest {
+  return new FaultyRequest([{ code: 'custom', path: [...path], message: detail, input: undefined }]);
+}
+
+/** One text for what does not exist and what is not the caller's to see. */
+export function noSuchThing(): PromgateError {
+  return new PromgateError('not_found', 'not found: there is no such thing, or it is not yours to see');
+}
+
 function pointerTo(path: readonly PropertyKey[]): string {
   const tokens = path.map((key) => encodeURIComponent(String(key).toWellFormed().replaceAll('~', '~0').replaceAll('/', '~1')));
   return ['#', ...tokens].join('/');

@@ -5,7 +5,7 @@ import { findGroup, groupsByIds } from '../storage/groups.ts';
 import type { TokenOwner } from '../storage/owner.ts';
 import { findProject, projectsByIds } from '../storage/projects.ts';
 import type { Row, Trx } from '../storage/schema.ts';
-import { parseDirectoryName } from './paths.ts';
+import { endpointPath, parseDirectoryName } from './paths.ts';
 
 /** What a token can open, by name: an environment is `acme/shop:production`, by name or slug; groups and projects are paths. */
 export interface TargetName {
@@ -55,15 +55,14 @@ async function findEnvironmentTarget(trx: Trx, text: string): Promise<FoundTarge
 }
 
 function pathTarget(level: 'group' | 'project', { id, path }: { id: number; path: string }): FoundTarget {
-  const endpointPath = `${level === 'group' ? '/groups' : ''}/${path}/-/prometheus`;
-  return { owner: { level, id }, name: { level, path }, endpointPath };
+  return { owner: { level, id }, name: { level, path }, endpointPath: endpointPath(level, path) };
 }
 
 function environmentTarget(project: Row<'projects'>, { id, name, slug }: Row<'environments'>): FoundTarget {
   return {
     owner: { level: 'environment', id },
     name: { level: 'environment', path: `${project.path}:${name}` },
-    endpointPath: `/${project.path}/-/environments/${slug}/prometheus`,
+    endpointPath: endpointPath('environment', project.path, slug),
   };
 }
 

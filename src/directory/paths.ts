@@ -73,6 +73,14 @@ export function parseDirectoryName(text: string): DirectoryName {
   return colon < 0 ? { path: text, environment: null } : { path: text.slice(0, colon), environment: text.slice(colon + 1) };
 }
 
+/** The path of an endpoint below `external_url`, starting with `/` (contract §2). `slug`: of the environment. */
+export function endpointPath(level: 'group' | 'project', path: string): string;
+export function endpointPath(level: 'environment', path: string, slug: string): string;
+export function endpointPath(level: 'group' | 'project' | 'environment', path: string, slug = ''): string {
+  if (level === 'group') return `/groups/${path}/-/prometheus`;
+  return level === 'project' ? `/${path}/-/prometheus` : `/${path}/-/environments/${slug}/prometheus`;
+}
+
 /** The path one level up: `acme` for `acme/shop`, `null` for `acme`. */
 export function parentPath(path: string): string | null {
   const slash = path.lastIndexOf('/');

@@ -78,7 +78,7 @@ describe.each(dialects)('groups, projects and environments on %s', (dialect) => 
   it('share one space of paths, in which case does not count', async () => {
     const group = await newGroup('acme');
     await newProject('acme/shop', group.id);
-    await expect(newGroup('ACME')).rejects.toMatchObject({ code: 'bad_data', message: 'There is a group acme already.' });
+    await expect(newGroup('ACME')).rejects.toMatchObject({ code: 'conflict', message: 'There is a group acme already.' });
     await expect(newGroup('acme/Shop')).rejects.toThrow('There is a project acme/shop already.');
     await expect(newProject('Acme', group.id)).rejects.toThrow('There is a group acme already.');
     await expect(newProject('acme/SHOP', group.id)).rejects.toThrow('There is a project acme/shop already.');

@@ -9,7 +9,7 @@ export async function refuseTakenPaths(trx: Trx, paths: readonly string[]): Prom
     for (const table of ['groups', 'projects'] as const) {
       const taken = await trx.selectFrom(table).select('path').where(sql`lower(path)`, 'in', chunk).executeTakeFirst();
       if (taken === undefined) continue;
-      throw new PromgateError('bad_data', `There is a ${table === 'groups' ? 'group' : 'project'} ${taken.path} already.`);
+      throw new PromgateError('conflict', `There is a ${table === 'groups' ? 'group' : 'project'} ${taken.path} already.`);
     }
   }
 }

@@ -3,7 +3,7 @@ import { chunks, inChunks } from './chunks.ts';
 import { refuseTakenPaths } from './paths.ts';
 import type { NewRow, Row, Trx } from './schema.ts';
 
-/** The new rows, in no particular order. Throws `bad_data` when a group or a project has one of the paths. */
+/** The new rows, in no particular order. Throws `conflict` when a group or a project has one of the paths. */
 export async function insertProjects(trx: Trx, projects: readonly NewRow<'projects'>[]): Promise<Row<'projects'>[]> {
   await refuseTakenPaths(
     trx,

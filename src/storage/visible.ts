@@ -1,6 +1,7 @@
 /** What a person has a role on: the groups and projects of the memberships, and all below them. */
 import { sql } from 'kysely';
 import { higher, type Role } from '../access/roles.ts';
+import { endpointPath } from '../directory/paths.ts';
 import type { Trx } from './schema.ts';
 
 export interface VisibleThing {
@@ -32,14 +33,14 @@ export async function visibleThings(
   const projects = await reachedProjects(trx, user, limit + 1);
   const environments = await environmentsIn(trx, projects, limit + 1);
   const things: VisibleThing[] = groups.map(({ path }) => {
-    return { kind: 'group', name: path, role: roleOn(path), endpointPath: `/groups/${path}/-/prometheus` };
+    return { kind: 'group', name: path, role: roleOn(path), endpointPath: endpointPath('group', path) };
   });
   for (const { id, path } of projects) {
     const role = roleOn(path);
-    things.push({ kind: 'project', name: path, role, endpointPath: `/${path}/-/prometheus` });
+    things.push({ kind: 'project', name: path, role, endpointPath: endpointPath('project', path) });
     for (const { name, slug } of environments.get(id) ?? []) {
-      const endpointPath = `/${path}/-/environments/${slug}/prometheus`;
-      things.push({ kind: 'environment', name: `${path}:${name}`, role, endpointPath });
+      const endpoint = endpointPath('environment', path, slug);
+      things.push({ kind: 'environment', name: `${path}:${name}`, role, endpointPath: endpoint });
     }
   }
   return { things: things.slice(0, limit), more: things.length > limit };
