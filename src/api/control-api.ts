@@ -124,7 +124,7 @@ export function controlApi(
         header: (name, value) => void reply.header(name, value),
       };
       if (operation.current !== undefined)
-        checkUnchanged(request, operation, tagOf(shaped(operation.shape ?? operation.answer, await operation.current(call))));
+        checkUnchanged(request, operation, tagOf(shaped(operation, await operation.current(call))));
       const result = await operation.run(call);
       if (operation.transaction === 'write') {
         if (!told) throw new Error(`${operation.id} changed something without a word to the audit log`);
@@ -188,7 +188,7 @@ export function controlApi(
 
   function send(operation: Operation, request: FastifyRequest, reply: FastifyReply, result: unknown): FastifyReply {
     if (operation.answer === null) return reply.code(operation.status).send();
-    const shape = shaped(operation.answer, result);
+    const shape = shaped(operation, result);
     if (operation.etag) {
       const tag = tagOf(shape);
       reply.header('ETag', tag);
@@ -279,7 +279,10 @@ function tagOf(shape: unknown): string {
   return `"${hash('sha256', sorted, 'base64url').slice(0, 22)}"`;
 }
 
-/** Only what is documented goes out; an answer that does not fit its own document is a mistake of ours. */
+/**
+ * Only what is documented goes out; an answer that does not fit its own document is a mistake of ours. What a removal says is there
+ * now (`current`) goes as it is.
+ */
 function shaped({ answer }: Operation, result: unknown): unknown {
   return answer === null ? result : answer.parse(result);
 }

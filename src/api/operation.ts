@@ -85,10 +85,8 @@ export interface Operation {
   readonly transaction: 'read' | 'write';
   /** What takes long, or asks something beyond the database, between the look at the permission and the transaction. */
   readonly prepare?: (input: Beforehand) => Promise<unknown>;
-  /** For updates and removals: what the object is now, as a GET would show it. */
+  /** For updates and removals: what the object is now, to the letter as a GET would show it. */
   readonly current?: (call: Call) => Promise<unknown>;
-  /** The shape of `current`, where that is not `answer`. */
-  readonly shape?: z.ZodType;
   readonly run: (call: Call) => Promise<unknown>;
   /** What comes after the transaction, and makes the answer of what that gave. */
   readonly finish?: (result: unknown, services: ApiServices, caller: ApiCaller) => Promise<unknown>;

@@ -120,7 +120,6 @@ export const groupOperations = [
     permission: 'groups.write',
     about: { kind: 'group', param: 'group' },
     answer: null,
-    shape: group,
     current: async (call) => show(await rowOf(call)),
     async run({ trx, object, record }) {
       record('removed', object, await countsBelow(trx, object));
