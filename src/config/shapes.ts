@@ -47,13 +47,6 @@ export function list<T extends z.ZodType>(item: T) {
     .transform((items) => items ?? []);
 }
 
-export function record<T extends z.ZodType>(keyProblem: Problem, value: T) {
-  return z
-    .record(text(keyProblem), value)
-    .nullish()
-    .transform((entries) => entries ?? {});
-}
-
 export function oneOrMore<T extends z.ZodType>(item: T) {
   const many = z
     .array(item, { error: 'must be a value or a list of values; numbers in quotes' })

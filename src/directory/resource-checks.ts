@@ -104,6 +104,13 @@ function checkServers(owner: Raw, at: readonly PropertyKey[], report: Report): v
   }
 }
 
+/** Every such problem of one server: its raw data, or what became of it. */
+export function serverProblems(server: unknown): RawProblem[] {
+  const problems: RawProblem[] = [];
+  if (isRecord(server)) checkServer(server, [], (path, message) => problems.push({ path, message }));
+  return problems;
+}
+
 function checkServer(server: Raw, at: readonly PropertyKey[], report: Report): void {
   const headers = entries(server.headers);
   const authorization = headers.find(([name]) => name.toLowerCase() === 'authorization');

@@ -6,7 +6,8 @@ import { crossProblems } from './resource-checks.ts';
 import { type ResourceFile, resourceSchema } from './resource-schema.ts';
 import type { SecretSources } from './resource-secrets.ts';
 
-export type { ResourceFile, ServerSpec } from './resource-schema.ts';
+export type { ResourceFile } from './resource-schema.ts';
+export type { ServerSpec } from './server-schema.ts';
 
 export interface ResourceProblem {
   /** From 1. */
