@@ -161,8 +161,18 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       purge: (subject: PurgeSubject, actor: Actor, endpoint: Target | null) => purge(database, subject, actor, endpoint),
     };
     await gateway.register(cachePurge({ ...parts, ...purging, withPersonalToken, checkCsrf }));
+    const oidc = createOidc({
+      database,
+      keyring,
+      log,
+      refusals,
+      providers: () => current.oidc.providers,
+      externalUrl: () => current.externalUrl,
+      sessions: () => current.sessions,
+    });
     const services = {
       ...people,
+      oidc,
       database,
       keyring,
       directory,
@@ -175,6 +185,12 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     await gateway.register(controlApi(operations, { ...parts, ...services }));
     const pageParts = { ...parts, ...services, settings: () => pageSettings(current, gatewaySettings) };
     await gateway.register(pages(pageParts));
+    await gateway.register(oidcPages({ ...pageParts, oidc }));
+    const dropProviders = () =>
+      dropMissingProviders(database, current.oidc.providers).catch((error: unknown) =>
+        log.error('what removed OpenID providers gave could not be taken away; a restart tries again', {}, error),
+      );
+    await dropProviders();
     const answers = followAnswers(gateway.server);
     const ops = createOpsListener(metrics, () => !stopping && watch.fresh(), purging);
     await listenAt('ops_listen', settings.opsListen, (at) => ops.listen(at));

@@ -174,7 +174,7 @@ describe('401 and 404 tell nobody what there is', () => {
       '/groups/missing/-/prometheus/api/v1/query?query=up',
       '/acme/shop/-/environments/staging/prometheus/api/v1/targets',
       '/somewhere/else',
-      '/',
+      '/-/',
     ]) {
       expect(await answer(path)).toEqual(nothing);
       expect(await answer(path, 'DELETE')).toEqual(nothing);

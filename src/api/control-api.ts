@@ -6,6 +6,7 @@ import { hash } from 'node:crypto';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { clientAddress } from '../access/client-address.ts';
+import type { Oidc } from '../access/oidc.ts';
 import type { Passwords } from '../access/passwords.ts';
 import { type PermissionName, permissions, permits } from '../access/permissions.ts';
 import type { Throttle } from '../access/throttle.ts';
@@ -42,6 +43,7 @@ export interface ApiServices extends CallerParts {
   readonly refusals: Refusals;
   readonly passwords: Passwords;
   readonly throttle: Throttle;
+  readonly oidc: Oidc;
 }
 
 export interface ControlApiParts extends ApiServices, VisitParts {
