@@ -4,7 +4,7 @@
  * checked for it: a name that means another address a moment later (DNS rebinding) gains nothing.
  */
 import { lookup as dnsLookup } from 'node:dns/promises';
-import { isIP, isIPv4 } from 'node:net';
+import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { networkMatcher } from '../access/networks.ts';
 import { PromgateError } from '../errors.ts';
@@ -54,7 +54,7 @@ export function createOutbound(allow: readonly string[], lookup: Lookup = system
     // Also for the IPv4-mapped form, which is a connection over IPv4. Not for forms that a translator on the way turns into
     // IPv4: what it reaches is its own business, so its network has to be named.
     if (inIPv4Networks(address)) return true;
-    if (!isIPv4(address) && !isMapped(address) && inIPv6Networks(address)) return true;
+    if (!isOverIPv4(address) && inIPv6Networks(address)) return true;
     return isPublic(address) && !isOwn(address);
   };
   return {
@@ -72,8 +72,8 @@ export function createOutbound(allow: readonly string[], lookup: Lookup = system
   };
 }
 
-/** RFC 4291, 2.5.5.2. */
-const isMapped = networkMatcher(['::ffff:0:0/96']);
+/** IPv4, plain or mapped (RFC 4291, 2.5.5.2). */
+const isOverIPv4 = networkMatcher(['0.0.0.0/0']);
 
 /** Whether this machine has the address: services here may take a connection from here for one of their own, or have no firewall. */
 function isOwn(address: string): boolean {
