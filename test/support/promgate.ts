@@ -38,6 +38,8 @@ export interface TestPromgate {
   token(target: string, options?: Partial<NewToken>): Promise<TestToken>;
   /** Applies another resource file. The gateway knows it within a second. */
   apply(resources: string, options?: { prune?: boolean }): Promise<void>;
+  /** Takes over other settings, as on SIGHUP. */
+  reload(settings: Settings): void;
   close(): Promise<void>;
 }
 
@@ -124,6 +126,7 @@ function controls(promgate: Promgate, settings: Settings, database: Database): O
     opsUrl: promgate.opsUrl,
     settings,
     endpoint,
+    reload: promgate.reload,
     token: async (target, options = {}) => {
       const issue = async (options: Partial<NewToken>): Promise<TestToken> => {
         const issued = await createToken(database, tokenTarget(target), { name: 'test', ...options }, tester);
