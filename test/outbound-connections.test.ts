@@ -169,7 +169,7 @@ describe('a connection of a restricted server', () => {
     await all();
     expect(connections()).toBe(3);
     allow = [];
-    await expect(all()).rejects.toThrow('127.0.0.1 (127.0.0.1) is neither public nor in outbound.allow');
+    await expect(all()).rejects.toThrow('127.0.0.1 (127.0.0.1) is not in outbound.allow, and not public or');
     expect(await ask(pools, servers[1] as Server)).toBe('here is 127.0.0.1');
     expect(connections()).toBe(3);
   });

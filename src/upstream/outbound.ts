@@ -27,7 +27,7 @@ export class OutboundError extends Error {
   readonly code = 'PROMGATE_OUTBOUND';
 
   constructor(hostname: string, addresses: readonly string[]) {
-    super(`${hostname} (${addresses.join(', ') || 'no address'}) is neither public nor in outbound.allow`);
+    super(`${hostname} (${addresses.join(', ') || 'no address'}) is not in outbound.allow, and not public or this machine's own`);
     this.name = 'OutboundError';
   }
 }
