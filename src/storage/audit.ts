@@ -1,9 +1,9 @@
 /** The audit log's rows: written with what they are about, read and exported page by page. */
-import { type ExpressionBuilder, sql } from 'kysely';
+import { SqliteAdapter, sql } from 'kysely';
 import type { Actor, AuditAction, AuditEvent, AuditObject } from '../ops/audit.ts';
 import { chunks } from './chunks.ts';
 import type { Database } from './database.ts';
-import type { Row, Schema, Trx } from './schema.ts';
+import type { Row, Trx } from './schema.ts';
 
 /** Writes events as part of the transaction that they are about. `at` in Unix milliseconds. */
 export function recordEvents(trx: Trx, events: readonly AuditEvent[], at: number): Promise<void> {
@@ -101,7 +101,7 @@ export async function* exportEvents(
 
 function matching(trx: Trx, { visible, object, actor, action, since, until }: AuditFilter) {
   let query = trx.selectFrom('audit_events').selectAll();
-  if (visible !== 'all') query = query.where((eb) => isVisible(eb, visible));
+  if (visible !== 'all') query = query.where(isVisible(trx, visible));
   if (object !== undefined) query = query.where('object_kind', '=', object.kind);
   if (object?.id !== undefined) query = query.where('object_id', '=', object.id);
   if (actor !== undefined) query = query.where('actor_kind', '=', actor.kind);
@@ -112,16 +112,23 @@ function matching(trx: Trx, { visible, object, actor, action, since, until }: Au
   return query;
 }
 
-function isVisible(eb: ExpressionBuilder<Schema, 'audit_events'>, { groupIds, projectIds }: Exclude<Visible, 'all'>) {
-  const inProject = projectIds.length === 0 ? [] : [eb('project_id', 'in', projectIds)];
-  // Not one `like` for each of them: SQLite takes no more than a thousand in a row.
-  const inGroup = (db: Pick<Trx, 'selectFrom'>) =>
-    db
-      .selectFrom('groups')
-      .select('groups.id')
-      .where('groups.id', 'in', groupIds)
-      .where(sql<boolean>`audit_events.group_ids like '%,' || "groups".id || ',%'`);
-  return eb.or([...inProject, ...(groupIds.length === 0 ? [] : [eb.exists(inGroup(eb as never))]), sql<boolean>`1 = 0`]);
+/** Sets of any size, looked up and not gone through for each row: the log is long, and an owner may own thousands of groups. */
+function isVisible(trx: Trx, { groupIds, projectIds }: Exclude<Visible, 'all'>) {
+  if (trx.getExecutor().adapter instanceof SqliteAdapter) {
+    const [groups, projects] = [JSON.stringify(groupIds), JSON.stringify(projectIds)];
+    return sql<boolean>`(
+      project_id in (select value from json_each(${projects}))
+      or exists (
+        select 1 from json_each('[' || trim(group_ids, ',') || ']')
+        where value in (select value from json_each(${groups}))
+      )
+    )`;
+  }
+  const [groups, projects] = [`{${groupIds.join(',')}}`, `{${projectIds.join(',')}}`];
+  return sql<boolean>`(
+    project_id = any(${projects}::bigint[])
+    or string_to_array(trim(group_ids, ','), ',')::bigint[] && ${groups}::bigint[]
+  )`;
 }
 
 function entryOf(row: Row<'audit_events'>): AuditEntry {
