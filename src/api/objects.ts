@@ -86,26 +86,6 @@ export async function reachOf(trx: Trx, userId: number, least: Role): Promise<{ 
   return { groupIds, projectIds: [...new Set(projectIds)] };
 }
 
-/** How much goes with a group or project that is removed, for the audit log. */
-export async function countsBelow(trx: Trx, { kind, id }: AuditObject): Promise<{ with: Record<string, number> }> {
-  const groups = kind === 'group' ? (await groupsBelow(trx, [id ?? 0])).filter((each) => each !== id) : [];
-  const inside = kind === 'group' ? [...groups, id ?? 0] : [];
-  const projects = kind === 'group' ? await idsIn(trx, 'projects', 'group_id', inside) : [id ?? 0];
-  const environments = await idsIn(trx, 'environments', 'project_id', projects);
-  const attached = async (table: 'servers' | 'tokens') =>
-    (await idsIn(trx, table, 'group_id', inside)).length +
-    (await idsIn(trx, table, 'project_id', projects)).length +
-    (await idsIn(trx, table, 'environment_id', environments)).length;
-  const counts = {
-    groups: groups.length,
-    projects: kind === 'group' ? projects.length : 0,
-    environments: environments.length,
-    servers: await attached('servers'),
-    tokens: await attached('tokens'),
-  };
-  return { with: Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)) };
-}
-
 /** The ids of the groups and of all below them. */
 async function groupsBelow(trx: Trx, roots: readonly number[]): Promise<number[]> {
   if (roots.length === 0) return [];

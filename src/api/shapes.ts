@@ -5,6 +5,11 @@ import { roles } from '../access/roles.ts';
 /** Of a record; never used again after it is gone. */
 export const id = z.int().positive().meta({ description: 'Number of the record.' });
 
+/** What stands for an id in a path; 0, which no record has, where it is none. */
+export function idIn(text = ''): number {
+  return /^[1-9]\d{0,15}$/.test(text) ? Number(text) : 0;
+}
+
 /** RFC 3339, UTC, with milliseconds. */
 export const time = z.iso.datetime().meta({ description: 'RFC 3339.' });
 
@@ -22,6 +27,10 @@ export const managedBy = z
   .nullable()
   .meta({ description: '`apply` where a resource file made it: the next `promgate apply` of that file may change it back.' });
 
+export const endpointUrl = z.string().meta({
+  description: 'Where its Prometheus API is: the URL for Grafana and others, with a token, or signed in with the role reporter.',
+});
+
 /** Text of one line for people. */
 export function textOf(most: number, meaning: string) {
   return z
@@ -34,6 +43,14 @@ export function textOf(most: number, meaning: string) {
 /** What stands in names: never empty. */
 export function nameOf(most: number, meaning: string) {
   return textOf(most, meaning).refine((text) => text.trim() !== '', 'must not be empty');
+}
+
+/** For `check`: by a function that says what is wrong with a text, or `null`. */
+export function fitting(problem: (text: string) => string | null) {
+  return (checked: { readonly value: string; readonly issues: z.core.$ZodRawIssue[] }): void => {
+    const message = problem(checked.value);
+    if (message !== null) checked.issues.push({ code: 'custom', message, input: checked.value });
+  };
 }
 
 /** The query of a list: see {@link page}. */

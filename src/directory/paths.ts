@@ -60,6 +60,12 @@ export function environmentScopeProblem(scope: string): string | null {
   return 'may hold only the characters of an environment name and "*"';
 }
 
+/** What is wrong with `name` as an environment's Kubernetes namespace (RFC 1123 label), or `null`. Empty: it has none. */
+export function kubeNamespaceProblem(name: string): string | null {
+  if (name === '' || /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) return null;
+  return 'must be a Kubernetes namespace: at most 63 lower-case letters, digits and "-", none at the ends';
+}
+
 /** A group or project path, or an environment as written on the command line and in files. */
 export interface DirectoryName {
   readonly path: string;

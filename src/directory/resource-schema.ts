@@ -1,7 +1,7 @@
 /** The shape of a resource file (contract §9). What concerns several values at once is in `resource-checks.ts`. */
 import type { z } from 'zod';
 import { list, type Problem, secret as secretFrom, shape, text } from '../config/shapes.ts';
-import { environmentNameProblem, groupPathProblem, projectPathProblem } from './paths.ts';
+import { environmentNameProblem, groupPathProblem, kubeNamespaceProblem, projectPathProblem } from './paths.ts';
 import type { SecretSources } from './resource-secrets.ts';
 import { serverFields, serverSpec } from './server-schema.ts';
 import { environmentSlug } from './slug.ts';
@@ -29,8 +29,3 @@ export function resourceSchema(sources: SecretSources) {
 }
 
 export type ResourceFile = z.output<ReturnType<typeof resourceSchema>>;
-
-function kubeNamespaceProblem(name: string): string | null {
-  if (name === '' || /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name)) return null;
-  return 'must be a Kubernetes namespace: at most 63 lower-case letters, digits and "-", none at the ends';
-}

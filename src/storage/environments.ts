@@ -44,3 +44,37 @@ export function environmentsAfter(trx: Trx, id: number, limit: number): Promise<
 export function environmentsByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'environments'>[]> {
   return inChunks(ids, (chunk) => trx.selectFrom('environments').selectAll().where('id', 'in', chunk).execute());
 }
+
+/** With the path of its project. */
+export interface PlacedEnvironment extends Row<'environments'> {
+  readonly project_path: string;
+}
+
+/**
+ * At most `limit` environments with ids after `id`, in the order of the ids; of the projects with the ids `within`, or of all
+ * (`null`).
+ */
+export async function placedEnvironmentsAfter(
+  trx: Trx,
+  id: number,
+  limit: number,
+  within: readonly number[] | null,
+): Promise<PlacedEnvironment[]> {
+  const all = placed(trx).where('environments.id', '>', id).orderBy('environments.id').limit(limit);
+  if (within === null) return all.execute();
+  const found = await inChunks(within, (chunk) => all.where('project_id', 'in', chunk).execute());
+  return found.sort((a, b) => a.id - b.id).slice(0, limit);
+}
+
+/** Fails where there is none. */
+export function placedEnvironment(trx: Trx, id: number): Promise<PlacedEnvironment> {
+  return placed(trx).where('environments.id', '=', id).executeTakeFirstOrThrow();
+}
+
+function placed(trx: Trx) {
+  return trx
+    .selectFrom('environments')
+    .innerJoin('projects', 'projects.id', 'environments.project_id')
+    .selectAll('environments')
+    .select('projects.path as project_path');
+}

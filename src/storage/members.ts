@@ -1,4 +1,5 @@
 /** Roles of users on groups and projects. One user may have several on one thing, each from another source; the highest counts. */
+import { sql } from 'kysely';
 import type { Role } from '../access/roles.ts';
 import { inChunks } from './chunks.ts';
 import type { Row, Trx } from './schema.ts';
@@ -17,11 +18,11 @@ export function oidcSource(provider: string): string {
   return `oidc:${provider}`;
 }
 
-/** A membership with its user. */
+/** A membership with its user and the path of the group or project. */
 export interface Member extends Row<'memberships'> {
   readonly username: string;
   readonly name: string;
-  readonly state: Row<'users'>['state'];
+  readonly path: string;
 }
 
 /**
@@ -33,21 +34,37 @@ export async function listMembers(trx: Trx, on: readonly MemberOf[], after: numb
   const groups = ids('group');
   const projects = ids('project');
   if (on.length === 0) return [];
-  return trx
-    .selectFrom('memberships')
-    .innerJoin('users', 'users.id', 'memberships.user_id')
-    .selectAll('memberships')
-    .select(['users.username', 'users.name', 'users.state'])
+  return members(trx)
     .where('memberships.id', '>', after)
     .where(({ or, eb }) =>
       or([
-        ...(groups.length === 0 ? [] : [eb('group_id', 'in', groups)]),
-        ...(projects.length === 0 ? [] : [eb('project_id', 'in', projects)]),
+        ...(groups.length === 0 ? [] : [eb('memberships.group_id', 'in', groups)]),
+        ...(projects.length === 0 ? [] : [eb('memberships.project_id', 'in', projects)]),
       ]),
     )
     .orderBy('memberships.id')
     .limit(limit)
     .execute();
+}
+
+/** Fails where there is none. */
+export function memberWithId(trx: Trx, id: number): Promise<Member> {
+  return members(trx).where('memberships.id', '=', id).executeTakeFirstOrThrow();
+}
+
+/** All of a user's, in the order of the ids. */
+export function membersOfUser(trx: Trx, userId: number): Promise<Member[]> {
+  return members(trx).where('memberships.user_id', '=', userId).orderBy('memberships.id').execute();
+}
+
+function members(trx: Trx) {
+  return trx
+    .selectFrom('memberships')
+    .innerJoin('users', 'users.id', 'memberships.user_id')
+    .leftJoin('groups', 'groups.id', 'memberships.group_id')
+    .leftJoin('projects', 'projects.id', 'memberships.project_id')
+    .selectAll('memberships')
+    .select(['users.username', 'users.name', sql<string>`coalesce("groups".path, projects.path)`.as('path')]);
 }
 
 /** All roles of a user, from all sources, in the order of the ids. */

@@ -29,3 +29,21 @@ export function allProjects(trx: Trx): Promise<Row<'projects'>[]> {
 export function projectsByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'projects'>[]> {
   return inChunks(ids, (chunk) => trx.selectFrom('projects').selectAll().where('id', 'in', chunk).execute());
 }
+
+/** At most `limit` projects with ids after `id`, in the order of the ids; of those with the ids `within`, or of all (`null`). */
+export function projectsAfter(trx: Trx, id: number, limit: number, within: readonly number[] | null): Promise<Row<'projects'>[]> {
+  const all = trx.selectFrom('projects').selectAll().orderBy('id').limit(limit);
+  if (within === null) return all.where('id', '>', id).execute();
+  const wanted = within.filter((each) => each > id).sort((a, b) => a - b);
+  return wanted.length === 0 ? Promise.resolve([]) : all.where('id', 'in', wanted.slice(0, limit)).execute();
+}
+
+/** Of the projects directly in the group. */
+export async function projectIdsIn(trx: Trx, groupId: number): Promise<number[]> {
+  const rows = await trx.selectFrom('projects').select('id').where('group_id', '=', groupId).execute();
+  return rows.map(({ id }) => id);
+}
+
+export async function updateProject(trx: Trx, id: number, change: Pick<Row<'projects'>, 'description'>): Promise<void> {
+  await trx.updateTable('projects').set(change).where('id', '=', id).execute();
+}

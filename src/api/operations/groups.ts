@@ -1,29 +1,35 @@
 /** Groups, which hold groups and projects. */
 import { z } from 'zod';
-import { groupPathProblem } from '../../directory/paths.ts';
-import { PromgateError } from '../../errors.ts';
+import { endpointPath, groupPathProblem } from '../../directory/paths.ts';
 import { groupObject } from '../../storage/audit-objects.ts';
+import { heldBy } from '../../storage/audit-removal.ts';
 import { deleteGroups, groupsAfter, insertGroups, updateGroup } from '../../storage/groups.ts';
 import type { Row } from '../../storage/schema.ts';
-import { countsBelow, reachOf } from '../objects.ts';
+import type { ApiServices } from '../control-api.ts';
+import { reachOf } from '../objects.ts';
 import { type Call, operation } from '../operation.ts';
-import { id, managedBy, nameOf, page, pageOf, paging, textOf } from '../shapes.ts';
+import { faultAt } from '../problem.ts';
+import { endpointUrl, id, managedBy, nameOf, page, pageOf, paging, textOf } from '../shapes.ts';
 
 const group = z.object({
   id,
   path: z.string().meta({ description: 'Full path, such as `acme/platform`.' }),
   parent_id: z.int().nullable(),
   description: z.string(),
+  endpoint_url: endpointUrl,
   managed_by: managedBy,
 });
 
 const description = textOf(255, 'Shown to people.');
 
-function show({ id, path, parent_id, description, managed_by }: Row<'groups'>): z.input<typeof group> {
-  return { id, path, parent_id, description, managed_by };
+function show(
+  { id, path, parent_id, description, managed_by }: Row<'groups'>,
+  { externalUrl }: Pick<ApiServices, 'externalUrl'>,
+): z.input<typeof group> {
+  return { id, path, parent_id, description, endpoint_url: externalUrl() + endpointPath('group', path), managed_by };
 }
 
-async function rowOf({ trx, object }: Pick<Call, 'trx' | 'object'>): Promise<Row<'groups'>> {
+function rowOf({ trx, object }: Pick<Call, 'trx' | 'object'>): Promise<Row<'groups'>> {
   return trx.selectFrom('groups').selectAll().where('id', '=', object.id).executeTakeFirstOrThrow();
 }
 
@@ -38,9 +44,9 @@ export const groupOperations = [
     about: { kind: 'visible' },
     query: z.strictObject(paging),
     answer: pageOf(group),
-    async run({ trx, caller, query: { limit, after } }) {
+    async run({ trx, caller, services, query: { limit, after } }) {
       const within = caller.user.admin ? null : (await reachOf(trx, caller.user.id, 'guest')).groupIds;
-      return page(await groupsAfter(trx, after, limit + 1, within), limit, show);
+      return page(await groupsAfter(trx, after, limit + 1, within), limit, (row) => show(row, services));
     },
   }),
   operation({
@@ -62,15 +68,15 @@ export const groupOperations = [
     answer: group,
     status: 201,
     etag: true,
-    async run({ trx, object, body, record }) {
+    async run({ trx, object, body, services, record }) {
       const path = object.kind === 'instance' ? body.name : `${object.name}/${body.name}`;
       const problem = body.name.includes('/') ? 'must be one part of a path, without "/"' : groupPathProblem(path);
-      if (problem !== null) throw new PromgateError('bad_data', `name: "${body.name}" ${problem}`);
+      if (problem !== null) throw faultAt(['name'], problem);
       const row = { path, parent_id: object.id, description: body.description, managed_by: null };
       const [made] = await insertGroups(trx, [row]);
       if (made === undefined) throw new Error('the group was not inserted');
       record('created', await groupObject(trx, made));
-      return show(made);
+      return show(made, services);
     },
   }),
   operation({
@@ -83,7 +89,7 @@ export const groupOperations = [
     about: { kind: 'group', param: 'group' },
     answer: group,
     etag: true,
-    run: async (call) => show(await rowOf(call)),
+    run: async (call) => show(await rowOf(call), call.services),
   }),
   operation({
     id: 'updateGroup',
@@ -97,17 +103,17 @@ export const groupOperations = [
     body: z.strictObject({ description: description.optional() }),
     answer: group,
     etag: true,
-    current: async (call) => show(await rowOf(call)),
+    current: async (call) => show(await rowOf(call), call.services),
     async run(call) {
       const row = await rowOf(call);
       const { description = row.description } = call.body;
       if (description === row.description) {
         call.unchanged();
-        return show(row);
+        return show(row, call.services);
       }
       await updateGroup(call.trx, row.id, { description });
       call.record('changed', call.object, { fields: ['description'] });
-      return show({ ...row, description });
+      return show({ ...row, description }, call.services);
     },
   }),
   operation({
@@ -120,10 +126,11 @@ export const groupOperations = [
     permission: 'groups.write',
     about: { kind: 'group', param: 'group' },
     answer: null,
-    current: async (call) => show(await rowOf(call)),
+    current: async (call) => show(await rowOf(call), call.services),
     async run({ trx, object, record }) {
-      record('removed', object, await countsBelow(trx, object));
-      await deleteGroups(trx, [Number(object.id)]);
+      const id = Number(object.id);
+      record('removed', object, { with: await heldBy(trx, { level: 'group', id }) });
+      await deleteGroups(trx, [id]);
     },
   }),
 ];
