@@ -59,7 +59,7 @@ function setupPage(basePath: string, { token, holder, username = '', name = '', 
   const account =
     user === null
       ? html`<label>Username <input name="username" value="${username}" autocomplete="username" autocapitalize="none" spellcheck="false" maxlength="63" required autofocus></label>
-<label>Name <input name="name" value="${name}" autocomplete="name" maxlength="255"></label>`
+<label>Name <span class="quiet">As others read it; without one, the username</span> <input name="name" value="${name}" autocomplete="name" maxlength="255"></label>`
       : html`<label>Username <input name="username" value="${user.username}" autocomplete="username" readonly></label>`;
   return {
     title,

@@ -44,7 +44,6 @@ header button { width: auto; padding: .3rem .8rem; font-size: .9rem; }
 [role=alert] {
   padding: .6rem .8rem; border-left: .25rem solid var(--alert); border-radius: .25rem; background: var(--alert-back); color: var(--alert);
 }
-.scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; }
 th, td { padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--quiet); font-size: .9rem; font-weight: 500; }
