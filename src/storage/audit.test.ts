@@ -138,17 +138,12 @@ describe.each(dialects)('the audit log on %s', (dialect) => {
 
   it('can be written and its entries removed while somebody exports it slowly, who gets what was there', async () => {
     for (let i = 0; i < 4; i++) await record({ object: object(String(i)) });
-    const [first, second] = (await read()).reverse();
-    const pages = exportEvents(home.database, { visible: 'all' }, 1);
+    const third = (await read())[1]?.id ?? 0;
+    const pages = exportEvents(home.database, { visible: 'all' }, 2);
     const next = async () => (await pages.next()).value?.map(({ object: { name } }) => name);
-    expect(await next()).toEqual(['0']);
+    expect(await next()).toEqual(['0', '1']);
     await record({ object: object('late') }, day);
-    await home.database.write((trx) =>
-      trx
-        .deleteFrom('audit_events')
-        .where('id', 'in', [first?.id ?? 0, second?.id ?? 0])
-        .execute(),
-    );
-    expect([await next(), await next(), await next()]).toEqual([['2'], ['3'], undefined]);
+    await home.database.write((trx) => trx.deleteFrom('audit_events').where('id', '=', third).execute());
+    expect([await next(), await next()]).toEqual([['3'], undefined]);
   });
 });
