@@ -123,7 +123,7 @@ function nameProblem(name: string): string | null {
 }
 
 /** As much as can be said without writing to it. */
-function emailProblem(email: string | null): string | null {
+export function emailProblem(email: string | null): string | null {
   if (email === null || (/^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u.test(email) && email.length <= MAX_EMAIL)) return null;
   return 'an e-mail address has one "@", no spaces, and at most 254 characters';
 }

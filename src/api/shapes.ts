@@ -77,6 +77,11 @@ export function pageOf<Item extends z.ZodType>(item: Item) {
   });
 }
 
+/** A list that is never long. */
+export function listOf<Item extends z.ZodType>(item: Item) {
+  return z.object({ items: z.array(item) });
+}
+
 /**
  * One page of what is ordered by id. `rows` are those after the id, one more than `limit` where there are so many.
  */

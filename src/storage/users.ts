@@ -72,6 +72,11 @@ export function updateUser(
   return trx.updateTable('users').set(changes).where('id', '=', id).returningAll().executeTakeFirst();
 }
 
+/** With what belongs to the user: sessions, roles, linked accounts, personal tokens. */
+export async function deleteUser(trx: Trx, id: number): Promise<void> {
+  await trx.deleteFrom('users').where('id', '=', id).execute();
+}
+
 /** Whether anybody is an administrator, blocked ones included: blocking the only one must not open the way to become the first. */
 export async function hasAdministrator(trx: Trx): Promise<boolean> {
   const found = await trx
