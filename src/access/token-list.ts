@@ -1,7 +1,8 @@
 /** The tokens there are, for people. */
 import { findTarget, type TargetName } from '../directory/find.ts';
 import type { Database } from '../storage/database.ts';
-import type { Trx } from '../storage/schema.ts';
+import type { TokenOwner } from '../storage/owner.ts';
+import type { Row, Trx } from '../storage/schema.ts';
 import { parseNetworks } from './networks.ts';
 
 /** A token without its secret. Times are Unix milliseconds. */
@@ -27,24 +28,44 @@ export function listTokens(database: Database, target: TargetName | null, now: n
     const owner = target === null ? null : (await findTarget(trx, target)).owner;
     const all = namedTokens(trx);
     const rows = await (owner === null ? all : all.where(`tokens.${owner.level}_id`, '=', owner.id)).execute();
-    return rows.map((row) => {
-      const networks = networksOf(row.allowed_networks);
-      const live = row.expires_at !== null && row.expires_at <= now ? 'expired' : 'active';
-      return {
-        id: row.id,
-        name: row.name,
-        username: row.username,
-        target: targetOf(row),
-        state: row.revoked_at !== null ? 'revoked' : networks === null ? 'unreadable' : live,
-        allowedNetworks: networks ?? [],
-        createdAt: row.created_at,
-        expiresAt: row.expires_at,
-        revokedAt: row.revoked_at,
-        previousUntil: row.previous_expires_at !== null && row.previous_expires_at > now ? row.previous_expires_at : null,
-        lastUsedAt: row.last_used_at,
-      };
-    });
+    return rows.map((row) => entryOf(row, now));
   });
+}
+
+/** At most `limit` tokens that belong to exactly this owner, with ids after `id`, in the order of the ids. */
+export async function tokenEntriesAfter(
+  trx: Trx,
+  owner: TokenOwner,
+  { after, limit, revoked, now }: { after: number; limit: number; revoked: boolean; now: number },
+): Promise<TokenEntry[]> {
+  const own = namedTokens(trx).where(`tokens.${owner.level}_id`, '=', owner.id).where('tokens.id', '>', after).limit(limit);
+  const rows = await (revoked ? own : own.where('tokens.revoked_at', 'is', null)).execute();
+  return rows.map((row) => entryOf(row, now));
+}
+
+export async function tokenEntry(trx: Trx, id: number, now: number): Promise<TokenEntry | undefined> {
+  const row = await namedTokens(trx).where('tokens.id', '=', id).executeTakeFirst();
+  return row && entryOf(row, now);
+}
+
+type NamedToken = Row<'tokens'> & Names & { readonly last_used_at: number | null };
+
+function entryOf(row: NamedToken, now: number): TokenEntry {
+  const networks = networksOf(row.allowed_networks);
+  const live = row.expires_at !== null && row.expires_at <= now ? 'expired' : 'active';
+  return {
+    id: row.id,
+    name: row.name,
+    username: row.username,
+    target: targetOf(row),
+    state: row.revoked_at !== null ? 'revoked' : networks === null ? 'unreadable' : live,
+    allowedNetworks: networks ?? [],
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    revokedAt: row.revoked_at,
+    previousUntil: row.previous_expires_at !== null && row.previous_expires_at > now ? row.previous_expires_at : null,
+    lastUsedAt: row.last_used_at,
+  };
 }
 
 function namedTokens(trx: Trx) {

@@ -10,11 +10,11 @@ import type { PurgeSubject } from '../cache/purge.ts';
 import { endpointSubject } from '../cache/purge-names.ts';
 import type { Target } from '../directory/model.ts';
 import type { Directory } from '../directory/snapshot.ts';
-import { PromgateError } from '../errors.ts';
 import { notFound, userMay } from '../gateway/entrance.ts';
 import { callerFields, type Visit } from '../gateway/visit.ts';
 import { targetKey } from '../guard/rates.ts';
 import { type Actor, callerActor } from '../ops/audit.ts';
+import { pace } from './pace.ts';
 import { FaultyRequest } from './problem.ts';
 import { type ApiParts, apiRoute, openTarget } from './route.ts';
 
@@ -35,8 +35,8 @@ const body = z.strictObject(
 
 /** A plugin with the one route. */
 export function cachePurge(parts: CachePurgeParts): (app: FastifyInstance, options: object, done: () => void) => void {
-  const ofTarget = pace(MOST_OF_TARGET, 'this was purged less than a second ago');
-  const ofCaller = pace(MOST_OF_CALLER, `this caller purged ${MOST_OF_CALLER} times in less than a second`);
+  const ofTarget = pace(MOST_OF_TARGET, INTERVAL, 'this was purged less than a second ago');
+  const ofCaller = pace(MOST_OF_CALLER, INTERVAL, `this caller purged ${MOST_OF_CALLER} times in less than a second`);
   return apiRoute(parts, { url: '/-/api/v1/cache/purge', endpoint: 'cache_purge', maxBody: 16 * 1024, answer });
 
   async function answer(given: unknown, caller: Caller, visit: Visit): Promise<object> {
@@ -72,28 +72,6 @@ export function cachePurge(parts: CachePurgeParts): (app: FastifyInstance, optio
       release();
     }
   }
-}
-
-/** Throws `too_many_requests` for a key that was counted `most` times within {@link INTERVAL}; else returns what counts it. */
-function pace(most: number, reason: string): (key: string) => () => void {
-  /** When each was counted within the interval; the key that was counted last is at the end. */
-  const counted = new Map<string, number[]>();
-  return (key) => {
-    const at = performance.now();
-    const isRecent = (time: number) => at - time < INTERVAL;
-    for (const [other, times] of counted) {
-      if (times.some(isRecent)) break;
-      counted.delete(other);
-    }
-    const recent = counted.get(key)?.filter(isRecent) ?? [];
-    if (recent.length >= most) {
-      throw new PromgateError('too_many_requests', `${reason}; try again in 1s`, { headers: { 'Retry-After': '1' } });
-    }
-    return () => {
-      counted.delete(key);
-      counted.set(key, [...recent, at]);
-    };
-  };
 }
 
 /** A token of an endpoint may purge what it reads; people need the role for it, and programs have none. */

@@ -3,6 +3,7 @@
  * What a caller may not do is answered like what does not exist.
  */
 import { hash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { z } from 'zod';
 import { clientAddress } from '../access/client-address.ts';
@@ -11,6 +12,7 @@ import type { Passwords } from '../access/passwords.ts';
 import { type PermissionName, permissions, permits } from '../access/permissions.ts';
 import type { Throttle } from '../access/throttle.ts';
 import type { Settings } from '../config/settings.ts';
+import { issueMessage } from '../config/shapes.ts';
 import type { Directory } from '../directory/snapshot.ts';
 import { PromgateError } from '../errors.ts';
 import type { GatewaySettings } from '../gateway/entrance.ts';
@@ -190,6 +192,10 @@ export function controlApi(
 
   function send(operation: Operation, request: FastifyRequest, reply: FastifyReply, result: unknown): FastifyReply {
     if (operation.answer === null) return reply.code(operation.status).send();
+    if (operation.lines) {
+      const lines = linesOf(operation, result as AsyncIterable<readonly unknown[]>);
+      return reply.type('application/x-ndjson').send(Readable.from(lines, { objectMode: false }));
+    }
     const shape = shaped(operation, result);
     if (operation.etag) {
       const tag = tagOf(shape);
@@ -281,6 +287,11 @@ function tagOf(shape: unknown): string {
   return `"${hash('sha256', sorted, 'base64url').slice(0, 22)}"`;
 }
 
+/** A text of whole lines for each page. */
+async function* linesOf(operation: Operation, pages: AsyncIterable<readonly unknown[]>): AsyncGenerator<string> {
+  for await (const page of pages) yield page.map((item) => `${JSON.stringify(shaped(operation, item))}\n`).join('');
+}
+
 /**
  * Only what is documented goes out; an answer that does not fit its own document is a mistake of ours. What a removal says is there
  * now (`current`) goes as it is.
@@ -291,7 +302,7 @@ function shaped({ answer }: Operation, result: unknown): unknown {
 
 function inputOf(schema: z.ZodType | undefined, given: unknown, where: 'query' | 'body'): unknown {
   if (schema === undefined) return undefined;
-  const parsed = schema.safeParse(given);
+  const parsed = schema.safeParse(given, { error: issueMessage });
   if (!parsed.success) throw new FaultyRequest(parsed.error.issues, where);
   return parsed.data;
 }

@@ -79,6 +79,8 @@ export interface Operation {
   /** `null`: 204, nothing. What it does not name is never sent. */
   readonly answer: z.ZodType | null;
   readonly status: 200 | 201 | 202 | 204;
+  /** The answer is JSON lines, each of the shape `answer`: `finish` gives pages of them. */
+  readonly lines?: true;
   /** Whether answers have an `ETag`, which updates must bring back as `If-Match`. */
   readonly etag?: true;
   /** `read` where it changes nothing, whatever the method. */

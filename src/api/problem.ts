@@ -20,7 +20,8 @@ export class FaultyRequest extends PromgateError {
     this.faults = issues.flatMap((issue) =>
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) => at([...issue.path, key], where === 'body' ? 'unknown key' : 'unknown parameter'))
-        : [at(issue.path, issue.message)],
+        : // Of a key that is none, what is wrong with it.
+          [at(issue.path, (issue.code === 'invalid_key' ? issue.issues[0]?.message : undefined) ?? issue.message)],
     );
   }
 }

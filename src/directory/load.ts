@@ -9,9 +9,9 @@ import * as people from '../storage/people.ts';
 import { allProjects, projectsByIds } from '../storage/projects.ts';
 import { allPurges, purgesByIds } from '../storage/purges.ts';
 import type { Row, Trx } from '../storage/schema.ts';
-import { allServers, revisionOf, serverFromRow, serversByIds } from '../storage/servers.ts';
+import { allServers, serverFromRow, serversByIds, unreadableServer } from '../storage/servers.ts';
 import { liveTokensAfter, liveTokensByIds } from '../storage/tokens.ts';
-import type { Level, Server, Token } from './model.ts';
+import type { Server, Token } from './model.ts';
 import type { Membership, Session, User } from './people.ts';
 import { Directory } from './snapshot.ts';
 
@@ -193,23 +193,7 @@ function readServer(row: Row<'servers'>, keyring: Keyring, log: Log): Server {
     return serverFromRow(row, keyring);
   } catch (error) {
     log.error('a server cannot be used', { server: row.name, serverId: row.id, reason: (error as Error).message });
-    return {
-      id: row.id,
-      name: row.name,
-      level: row.level as Level,
-      url: row.url,
-      environmentScope: row.environment_scope,
-      enabled: row.enabled === 1,
-      kind: null,
-      enforce: {},
-      limits: {},
-      verify: 'server',
-      expose: [],
-      cache: {},
-      revision: revisionOf(row),
-      restricted: true,
-      connection: null,
-    };
+    return unreadableServer(row);
   }
 }
 

@@ -6,9 +6,11 @@ import type { Caller } from '../access/caller.ts';
 import type { PermissionName } from '../access/permissions.ts';
 import type { Group, Target } from '../directory/model.ts';
 
+export const actorKinds = ['user', 'token', 'workload', 'command_line', 'anonymous', 'system'] as const;
+
 /** Who did it. Names are kept as they were then. */
 export interface Actor {
-  readonly kind: 'user' | 'token' | 'workload' | 'command_line' | 'anonymous' | 'system';
+  readonly kind: (typeof actorKinds)[number];
   /** Of the user or token. */
   readonly id: number | null;
   /** Username; the token's username; `issuer: subject`; the operating system's user; empty. */
@@ -18,20 +20,23 @@ export interface Actor {
   readonly requestId: string | null;
 }
 
+export const objectKinds = [
+  'instance',
+  'group',
+  'project',
+  'environment',
+  'server',
+  'token',
+  'member',
+  'user',
+  'session',
+  'personal_token',
+  'identity',
+] as const;
+
 /** What it was done to. */
 export interface AuditObject {
-  readonly kind:
-    | 'instance'
-    | 'group'
-    | 'project'
-    | 'environment'
-    | 'server'
-    | 'token'
-    | 'member'
-    | 'user'
-    | 'session'
-    | 'personal_token'
-    | 'identity';
+  readonly kind: (typeof objectKinds)[number];
   readonly id: number | null;
   /** As people write it: `acme/shop:production`; of a server or token its name, `@` and where it belongs: `main@acme/shop`. */
   readonly name: string;

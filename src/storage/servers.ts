@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import { z } from 'zod';
-import { type Connection, exposable, type Server, serverKinds, verifications } from '../directory/model.ts';
+import { type Connection, exposable, type Level, type Server, serverKinds, verifications } from '../directory/model.ts';
 import { chunks, inChunks } from './chunks.ts';
 import type { Keyring } from './crypto.ts';
 import { ownerColumns, type ServerOwner } from './owner.ts';
@@ -62,6 +62,22 @@ export function serversByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'serv
   return inChunks(ids, (chunk) => trx.selectFrom('servers').selectAll().where('id', 'in', chunk).execute());
 }
 
+/** At most `limit` of the owner's own, with ids after `id`, in the order of the ids. */
+export function serversAfter(trx: Trx, owner: ServerOwner, id: number, limit: number): Promise<Row<'servers'>[]> {
+  return ofOwner(trx, owner).where('id', '>', id).orderBy('id').limit(limit).execute();
+}
+
+export function serverNamed(trx: Trx, owner: ServerOwner, name: string): Promise<Row<'servers'> | undefined> {
+  return ofOwner(trx, owner).where('name', '=', name).executeTakeFirst();
+}
+
+function ofOwner(trx: Trx, owner: ServerOwner) {
+  const all = trx.selectFrom('servers').selectAll();
+  return owner.level === 'instance'
+    ? all.where('level', '=', 'instance')
+    : all.where(`${owner.level}_id`, '=', owner.id).where('level', '=', owner.level);
+}
+
 /** The model's server. Throws, naming the server and no secret, when its connection cannot be decrypted or the row makes no sense. */
 export function serverFromRow(row: Row<'servers'>, keyring: Keyring): StoredServer {
   const named = `The server ${JSON.stringify(row.name)} (id ${row.id})`;
@@ -76,6 +92,27 @@ export function serverFromRow(row: Row<'servers'>, keyring: Keyring): StoredServ
     restricted: row.restricted !== 0,
     revision: revisionOf(row),
     connection: openConnection(row, keyring, named),
+  };
+}
+
+/** What stands for a server whose record cannot be read. It may not be asked anything. */
+export function unreadableServer(row: Row<'servers'>): Server {
+  return {
+    id: row.id,
+    name: row.name,
+    level: row.level as Level,
+    url: row.url,
+    environmentScope: row.environment_scope,
+    enabled: row.enabled === 1,
+    kind: null,
+    enforce: {},
+    limits: {},
+    verify: 'server',
+    expose: [],
+    cache: {},
+    revision: revisionOf(row),
+    restricted: true,
+    connection: null,
   };
 }
 

@@ -1,5 +1,6 @@
 /** Looking at a server from outside: can it be reached, what is it, does its clock agree with ours. */
 import type { ServerKind } from '../directory/model.ts';
+import { PromgateError } from '../errors.ts';
 import type { Binding } from './binding.ts';
 import type { AskServer } from './collect.ts';
 import type { Head } from './head.ts';
@@ -44,5 +45,5 @@ async function get(ask: AskServer, binding: Binding, path: string, parameters: s
   const { head, body } = await ask(binding, path, parameters);
   const answer = parseJson(body);
   if (head.status === 200 && isObject(answer)) return { head, data: answer.data };
-  throw new Error(`server ${JSON.stringify(binding.server.name)} answered ${head.status} to ${path}`);
+  throw new PromgateError('unavailable', `server ${JSON.stringify(binding.server.name)} answered ${head.status} to ${path}`);
 }

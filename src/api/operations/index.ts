@@ -10,9 +10,9 @@ import { personalTokenOperations } from './personal-tokens.ts';
 import { projectOperations } from './projects.ts';
 import { resolveOperations } from './resolve.ts';
 import { serverOperations } from './servers.ts';
+import { sessionOperations } from './session.ts';
 import { tokenOperations } from './tokens.ts';
 import { usageOperations } from './usage.ts';
-import { sessionOperations } from './session.ts';
 import { userOperations } from './users.ts';
 
 export const operations: readonly Operation[] = [

@@ -36,13 +36,10 @@ export const testServer = operation({
   about: { kind: 'server', param: 'server' },
   body: z
     .strictObject({
-      for: z
-        .string('must be the name of a group, project or environment')
-        .optional()
-        .meta({
-          description:
-            'The endpoint whose variables go into headers and parameters: `acme`, `acme/shop` or `acme/shop:production`, where the server attaches or below. Left out: where it attaches.',
-        }),
+      for: z.string('must be the name of a group, project or environment').optional().meta({
+        description:
+          'The endpoint whose variables go into headers and parameters: `acme`, `acme/shop` or `acme/shop:production`, where the server attaches or below. Left out: where it attaches.',
+      }),
     })
     .prefault({}),
   answer: z.object({

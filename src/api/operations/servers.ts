@@ -21,7 +21,7 @@ import { checkOutbound } from '../../upstream/outbound.ts';
 import { type Call, operation } from '../operation.ts';
 import { faultAt } from '../problem.ts';
 import { changeServer } from '../server-changes.ts';
-import { newServer, server, serverChanges, showServer } from '../server-shapes.ts';
+import { newServer, owner, server, serverChanges, showServer } from '../server-shapes.ts';
 import { page, pageOf, paging } from '../shapes.ts';
 import { testServer } from './server-test.ts';
 
@@ -98,7 +98,7 @@ export const serverOperations = [
     description: 'Only those that attach to exactly this.',
     permission: 'servers.read',
     about: { kind: 'named', in: 'query', field: 'of', kinds: owners },
-    query: z.strictObject({ of: newServer.out.in.shape.of, ...paging }),
+    query: z.strictObject({ of: owner, ...paging }),
     answer: pageOf(server),
     async run({ trx, object, query: { limit, after }, services }) {
       const rows = await serversAfter(trx, ownerOf(object), after, limit + 1);
@@ -123,11 +123,11 @@ export const serverOperations = [
       if (!caller.user.admin) await checkOutbound(body.url, services.allSettings().outbound.allow);
     },
     async run({ trx, object, caller, body: { of: _, ...given }, services, record }) {
-      const owner = ownerOf(object);
-      refuseScope(owner, given.environmentScope);
-      await refuseTaken(trx, owner, given.name, null);
+      const at = ownerOf(object);
+      refuseScope(at, given.environmentScope);
+      await refuseTaken(trx, at, given.name, null);
       const restricted = !caller.user.admin;
-      const row = await insertServer(trx, services.keyring, owner, given, null, restricted);
+      const row = await insertServer(trx, services.keyring, at, given, null, restricted);
       record('created', await serverObject(trx, row), { url: given.url, restricted });
       return show(row, object.name, services.keyring);
     },
@@ -181,9 +181,9 @@ export const serverOperations = [
         call.unchanged();
         return show(row, ownerName(object), services.keyring);
       }
-      const owner = ownerOfRow(row);
-      refuseScope(owner, server.environmentScope);
-      await refuseTaken(trx, owner, server.name, row.id);
+      const at = ownerOfRow(row);
+      refuseScope(at, server.environmentScope);
+      await refuseTaken(trx, at, server.name, row.id);
       await updateServer(trx, services.keyring, row.id, server, row.managed_by, restricted);
       record('changed', object, { fields, restricted, ...(fields.includes('url') ? { url: server.url } : {}) });
       return show(await rowOf(call), ownerName(object), services.keyring);
@@ -198,7 +198,6 @@ export const serverOperations = [
     permission: 'servers.write',
     about: { kind: 'server', param: 'server' },
     answer: null,
-    shape: server,
     current: showCurrent,
     async run({ trx, object, record }) {
       record('removed');
