@@ -31,6 +31,8 @@ export interface TestPromgate {
   /** Of the gateway: no trailing slash, no path. */
   readonly url: string;
   readonly opsUrl: string;
+  /** The link of the first administrator, as `serve` prints it. */
+  readonly setupUrl: string | null;
   readonly settings: Settings;
   /** The prefix of an environment's endpoint (`acme/shop:production`), a project's (`acme/shop`) or a group's (`groups/acme`). */
   endpoint(target: string): string;
@@ -124,6 +126,7 @@ function controls(promgate: Promgate, settings: Settings, database: Database): O
   return {
     url: origin,
     opsUrl: promgate.opsUrl,
+    setupUrl: promgate.setupUrl,
     settings,
     endpoint,
     reload: promgate.reload,
