@@ -311,6 +311,33 @@ describe('the keys of an issuer', () => {
     expect(await opened(await issuer.sign())).not.toBeNull();
   });
 
+  it('what a withdrawn key signed is refused as soon as the new keys are known, remembered or not', async () => {
+    const seen = await issuer.sign();
+    expect(await opened(seen)).not.toBeNull();
+    issuer.jwks.keys.splice(0);
+    await issuer.addKey('second');
+    expect(await opened(await issuer.sign())).not.toBeNull();
+    expect(await opened(seen)).toBeNull();
+  });
+
+  it('while the issuer does not answer, nobody with a token of a known key waits for it twice', async () => {
+    const failures = () => logged.filter((line) => line.includes('could not be fetched')).length;
+    const exp = Math.floor(Date.now() / 1000) + 86_400;
+    const seen = await issuer.sign({ exp });
+    expect(await opened(seen)).not.toBeNull();
+    issuer.answer((_request, response) => response.writeHead(503).end());
+    passes(601_000);
+    expect(await opened(seen)).not.toBeNull();
+    expect(failures()).toBe(1);
+    const asked = Promise.withResolvers<void>();
+    issuer.answer(() => asked.resolve());
+    passes(5_001);
+    expect(await opened(seen)).not.toBeNull();
+    await asked.promise;
+    expect(await opened(await issuer.sign({ exp, n: 2 }))).not.toBeNull();
+    expect(failures()).toBe(1);
+  });
+
   it('while the issuer gives none, the known ones stay in use for an hour and no longer', async () => {
     const exp = Math.floor(Date.now() / 1000) + 86_400;
     const seen = await issuer.sign({ exp });
@@ -354,12 +381,12 @@ describe('the keys of an issuer', () => {
     expect(await opened(await issuer.sign())).not.toBeNull();
   });
 
-  it('no redirect is followed', async () => {
+  it('no redirect is followed, and nothing beside it is read', async () => {
     const other = await startTokenIssuer();
     cleanups.push(other.stop);
     const redirect = `${other.url}/keys`;
     trusted = [issuer.trusted({ jwksUrl: `${issuer.url}/keys` })];
-    issuer.answer((_request, response) => response.writeHead(302, { location: redirect }).end());
+    issuer.answer((_request, response) => response.writeHead(302, { location: redirect }).end(JSON.stringify(other.jwks)));
     expect(await opened(await other.sign({ iss: issuer.url }))).toBeNull();
     expect(other.asked).toEqual([]);
   });

@@ -130,6 +130,14 @@ describe('what a rule opens', () => {
     expect(opened(opens, claims)).toBeNull();
   });
 
+  it('a value with a colon is not even looked for', () => {
+    const claims = { c: ['x'] };
+    for (const opens of ['{{p}}', '{{p}}:x', 'acme/shop:{{p}}']) {
+      expect(openedNames([{ claims, opens }], { c: 'x', p: 'a:b' }), opens).toEqual([]);
+      expect(openedNames([{ claims, opens }], { c: 'x', p: 'a' }), opens).toHaveLength(1);
+    }
+  });
+
   it('a name that only has the same slug is another one', () => {
     // `review/login` and this one cannot be in one project, because they share a slug.
     const target = directory.environment('acme/shop', environmentSlug('review/login'));
