@@ -19,6 +19,8 @@ const HEAD_TIMEOUT = 15_000;
 const REQUEST_TIMEOUT = 60_000;
 /** Longer than the idle pools of clients (Go's keep theirs 90 s), so that they are the side that closes. */
 const KEEP_ALIVE = 120_000;
+/** Characters of a name in a URL of the API: 21 segments of a path and the name of an environment have 255 each. */
+const MAX_NAME = 8 * 1024;
 /** No route has it. */
 const NOWHERE = '/-/-';
 
@@ -29,6 +31,7 @@ export function createGateway(corridor: Corridor, basePath: () => string): Fasti
     rewriteUrl: (request) => belowBase(originForm(request.url ?? '/'), basePath()),
     // What comes while stopping is answered as ever, and ends its connection.
     return503OnClosing: false,
+    routerOptions: { maxParamLength: MAX_NAME },
     // A path that cannot be decoded.
     frameworkErrors: (_error, _request, reply) => refuseUnknown(reply),
     serverFactory(fastify) {
