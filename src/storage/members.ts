@@ -72,17 +72,6 @@ export function membershipsOf(trx: Trx, userId: number): Promise<Row<'membership
   return trx.selectFrom('memberships').selectAll().where('user_id', '=', userId).orderBy('id').execute();
 }
 
-/** All roles that came from a source, in the order of the ids. */
-export function membershipsFrom(trx: Trx, source: string): Promise<Row<'memberships'>[]> {
-  return trx.selectFrom('memberships').selectAll().where('source', '=', source).orderBy('id').execute();
-}
-
-/** Each source that there is, once. */
-export async function membershipSources(trx: Trx): Promise<string[]> {
-  const rows = await trx.selectFrom('memberships').select('source').distinct().orderBy('source').execute();
-  return rows.map(({ source }) => source);
-}
-
 export function findMembership(trx: Trx, id: number): Promise<Row<'memberships'> | undefined> {
   return trx.selectFrom('memberships').selectAll().where('id', '=', id).executeTakeFirst();
 }
