@@ -27,6 +27,7 @@ export interface OidcProvider {
 
 /** Gives a role to whoever's claim is `value`, or is a list that has it. */
 export interface RoleRule {
+  /** As `claimAt` (`access/claims.ts`) reads it. */
   readonly claim: string;
   readonly value: string;
   readonly gives: { readonly admin: true } | { readonly role: Role; readonly on: string };
@@ -50,8 +51,8 @@ export interface TrustedIssuer {
 
 /** Opens an environment, project or group to tokens with all these claims. */
 export interface WorkloadRule {
-  /** Claim → its value or one of its values; `*` in a value stands for any characters. Never empty. */
+  /** Claim, as `claimAt` reads it → its value or one of its values; `*` in a value stands for any characters. Never empty. */
   readonly claims: Readonly<Record<string, readonly string[]>>;
-  /** Such as `acme/shop:production`, `acme/shop`, `acme`, or with claims in it: `{{project_path}}:{{environment}}`. */
+  /** Such as `acme/shop:production`, `acme/shop`, `acme`, or, never for a group, with claims in it: `{{project_path}}:{{environment}}`. */
   readonly opens: string;
 }
