@@ -60,7 +60,9 @@ export async function createAccount(
 
 /** The user with this id or username. Throws `not_found`. */
 export async function findAccount(trx: Trx, idOrName: string): Promise<Row<'users'>> {
-  const user = /^\d{1,15}$/.test(idOrName) ? await findUser(trx, Number(idOrName)) : await findUserByName(trx, idOrName);
+  const isName = usernameProblem(idOrName) === null;
+  const isId = /^\d{1,15}$/.test(idOrName);
+  const user = isName ? await findUserByName(trx, idOrName) : isId ? await findUser(trx, Number(idOrName)) : undefined;
   if (user === undefined) throw new PromgateError('not_found', `there is no user ${idOrName}`);
   return user;
 }

@@ -280,6 +280,7 @@ describe.each(dialects)('signing in with a password, on %s', (dialect) => {
       expect((await find('aDA')).id).toBe(ada.id);
       await expect(find('nobody')).rejects.toMatchObject({ code: 'not_found' });
       await expect(find('99')).rejects.toMatchObject({ code: 'not_found' });
+      await expect(find('ada\0')).rejects.toMatchObject({ code: 'not_found' });
       expect(await home.database.read((trx) => findUserByName(trx, '%'))).toBeUndefined();
     });
 

@@ -65,8 +65,8 @@ export function openPageScope(app: FastifyInstance, parts: PageScopeParts): void
     errors.set(request, error);
     // What is left of the body is not read.
     if (!request.raw.complete) reply.header('Connection', 'close');
-    const home = parts.settings().basePath;
-    return sendPage(reply.headers(error.headers ?? {}), error.status, errorPage(error, home));
+    const page = errorPage(error, request.id, parts.settings().basePath);
+    return sendPage(reply.headers(error.headers ?? {}), error.status, page);
   });
 }
 
@@ -80,9 +80,9 @@ function errorOf(thrown: unknown): PromgateError {
   return statusCode === 400 ? new PromgateError('bad_data', 'malformed request') : internalError(thrown);
 }
 
-function errorPage(error: PromgateError, basePath: string): Page {
+function errorPage(error: PromgateError, requestId: string, basePath: string): Page {
   const title = error.status >= 500 ? 'Something went wrong' : 'This did not work';
-  const text = error.code === 'internal' ? 'It is in the log of Promgate.' : sentence(error.message);
+  const text = error.code === 'internal' ? `Promgate’s log has it under the request id ${requestId}.` : sentence(error.message);
   return {
     title,
     body: html`<section><h1>${title}</h1><p role="alert">${text}</p><p><a href="${basePath}/">To the start page</a></p></section>`,
