@@ -110,13 +110,15 @@ describe('nobody is signed in where', () => {
     expect(await outcome({ instead: { '/token': null } })).toEqual({ status: 503, signedIn: false });
   });
 
-  it.each(['https://other.example', 'trailing'])('the discovery document is another issuer’s (%s)', async (issuer) => {
-    const other = issuer === 'trailing' ? `${forged.issuer}/` : issuer;
-    expect(await outcome({ discovery: (document) => ({ ...document, issuer: other }) })).toEqual({
-      status: 403,
-      signedIn: false,
-    });
-  });
+  it.each(['https://other.example', 'a slash more'])(
+    'the provider is another issuer than configured, throughout (%s)',
+    async (issuer) => {
+      const other = issuer === 'a slash more' ? `${forged.issuer}/` : issuer;
+      const discovery = (document: object) => ({ ...document, issuer: other });
+      const claims: Forgery['claims'] = (each) => ({ ...each, iss: other });
+      expect(await outcome({ discovery, claims })).toEqual({ status: 403, signedIn: false });
+    },
+  );
 });
 
 describe('what a provider writes', () => {

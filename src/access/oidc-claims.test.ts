@@ -1,5 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { displayName, fittingUsername, mergeClaims, numberedUsername, subjectOf, verifiedEmail } from './oidc-claims.ts';
+import {
+  displayName,
+  fittingUsername,
+  isSameAddress,
+  mergeClaims,
+  numberedUsername,
+  subjectOf,
+  verifiedEmail,
+} from './oidc-claims.ts';
 
 describe('claims of the ID token and the userinfo endpoint', () => {
   it('come together, the userinfo’s first', () => {
@@ -37,6 +45,14 @@ describe('a verified address', () => {
     null,
   ])('is not %j', (email) => {
     expect(verifiedEmail({ email, email_verified: true })).toBeNull();
+  });
+});
+
+describe('an address is the same', () => {
+  it('in upper and lower case of A to Z, and not with letters that fold to these in Unicode', () => {
+    expect(isSameAddress('Anna@A.example', 'aNNA@a.EXAMPLE')).toBe(true);
+    expect('\u212a'.toLowerCase()).toBe('k');
+    expect(isSameAddress('\u212aim@a.example', 'kim@a.example')).toBe(false);
   });
 });
 
