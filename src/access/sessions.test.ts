@@ -167,6 +167,7 @@ describe.each(dialects)('a session, with %s', (dialect) => {
 
   it('goes on as this process knows it while the database is away, which is told once back', async () => {
     const { cookie: value, id } = await begin();
+    const once = await begin();
     let away = true;
     const flaky = {
       ...home.database,
@@ -176,6 +177,7 @@ describe.each(dialects)('a session, with %s', (dialect) => {
     try {
       const now = start + 20 * minute;
       expect(await whoHas(value, now, { by: own })).toBe('ada');
+      own.note(once.id, now);
       await own.exchange(now);
       expect(lines.at(-1)).toContain('could not be exchanged');
       expect(await whoHas(value, now + 29 * minute, { by: own })).toBe('ada');
