@@ -185,6 +185,7 @@ describe.each(dialects)('a session, with %s', (dialect) => {
       away = false;
       await own.exchange(now + 60 * minute);
       expect(await home.database.read((trx) => sessionsOf(trx, user.id))).toMatchObject([
+        { id: once.id, last_seen_at: now },
         { id, last_seen_at: now + 29 * minute },
       ]);
     } finally {
