@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { insertEnvironments } from '../src/storage/environments.ts';
+import { insertGroups } from '../src/storage/groups.ts';
+import { insertProjects } from '../src/storage/projects.ts';
 import { type ApiAnswer, type ApiRig, type ApiUser, apiOf } from './support/api.ts';
 import { dialects } from './support/database.ts';
 import { startTestPromgate, type TestPromgate } from './support/promgate.ts';
@@ -54,6 +57,39 @@ describe.each(dialects)('environments on %s', (database) => {
     expect([names(first).length, names(second).length]).toEqual([2, 1]);
     expect(second.body.next).toBeNull();
     expect([...names(first), ...names(second)].sort()).toEqual(names(await maintainer.get('/environments')));
+  });
+
+  test('whoever has a role on thousands of projects gets their environments in order, page by page', async () => {
+    const count = 2_100;
+    const ids = await api.database.write(async (trx) => {
+      const [group] = await insertGroups(trx, [{ path: 'big', parent_id: null, managed_by: null }]);
+      const group_id = group?.id ?? 0;
+      const projects = await insertProjects(
+        trx,
+        Array.from({ length: count }, (_, index) => ({ path: `big/p${index}`, group_id, managed_by: null })),
+      );
+      // The newest project has the oldest environment.
+      const made = await insertEnvironments(
+        trx,
+        projects.reverse().map(({ id }) => ({
+          project_id: id,
+          name: 'live',
+          slug: 'live',
+          kube_namespace: '',
+          managed_by: null,
+        })),
+      );
+      return made.map(({ id }) => id).sort((a, b) => a - b);
+    });
+    const user = await api.user();
+    await user.join('big', 'guest');
+    const seen: number[] = [];
+    for (let after: number | null = 0; after !== null; ) {
+      const { body }: ApiAnswer = await user.get(`/environments?limit=200&after=${after}`);
+      seen.push(...body.items.map(({ id }: { id: number }) => id));
+      after = body.next;
+    }
+    expect(seen).toEqual(ids);
   });
 
   test('an environment is found by id, by name and by slug, and shows where its endpoint is', async () => {

@@ -36,7 +36,8 @@ export const permissions = {
   'account.secure': {
     role: 'self',
     scope: null,
-    meaning: 'change one’s password; list and end one’s sessions, personal tokens and linked accounts',
+    meaning:
+      'change one’s password; list and end one’s sessions, personal tokens and linked accounts; give up a role of one’s own',
   },
   'directory.read': { role: 'guest', scope: 'directory:read', meaning: 'see that the group, project or environment exists' },
   'metrics.read': {
