@@ -12,6 +12,7 @@ import { cachePurge } from './api/cache-purge.ts';
 import { controlApi } from './api/control-api.ts';
 import { operations } from './api/operations/index.ts';
 import { promqlCheck } from './api/promql-check.ts';
+import { questionRoutes } from './api/question-routes.ts';
 import { type Cache, createCache } from './cache/cache.ts';
 import { type PurgeSubject, purge } from './cache/purge.ts';
 import { createSharedTier } from './cache/shared-tier.ts';
@@ -30,6 +31,7 @@ import { createLog, type Log } from './ops/log.ts';
 import { createMetrics } from './ops/metrics.ts';
 import { createRefusals } from './ops/refusals.ts';
 import { trackUsage } from './ops/usage.ts';
+import { apiPages } from './pages/api.ts';
 import { oidcPages } from './pages/oidc.ts';
 import { pages } from './pages/pages.ts';
 import type { PageSettings } from './pages/scope.ts';
@@ -186,6 +188,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     const pageParts = { ...parts, ...services, settings: () => pageSettings(current, gatewaySettings) };
     await gateway.register(pages(pageParts));
     await gateway.register(oidcPages({ ...pageParts, oidc }));
+    await gateway.register(apiPages([...operations, ...questionRoutes], { ...pageParts, version: manifest.version }));
     const dropProviders = () =>
       dropMissingProviders(database, current.oidc.providers).catch((error: unknown) =>
         log.error('what removed OpenID providers gave could not be taken away; a restart tries again', {}, error),

@@ -28,7 +28,7 @@ const MOST_OF_CALLER = 5;
 /** That second, in milliseconds. */
 const INTERVAL = 1_000;
 
-const body = z.strictObject(
+export const cachePurgeBody = z.strictObject(
   { environment: z.string('must be a text such as acme/shop:production') },
   { error: (issue) => (issue.code === 'invalid_type' ? 'must be a JSON object' : undefined) },
 );
@@ -40,7 +40,7 @@ export function cachePurge(parts: CachePurgeParts): (app: FastifyInstance, optio
   return apiRoute(parts, { url: '/-/api/v1/cache/purge', endpoint: 'cache_purge', maxBody: 16 * 1024, answer });
 
   async function answer(given: unknown, caller: Caller, visit: Visit): Promise<object> {
-    const parsed = body.safeParse(given);
+    const parsed = cachePurgeBody.safeParse(given);
     if (!parsed.success) throw new FaultyRequest(parsed.error.issues);
     const { environment } = parsed.data;
     const target = openTarget(parts, environment, caller);

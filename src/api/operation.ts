@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { z } from 'zod';
 import type { PermissionName } from '../access/permissions.ts';
+import type { ErrorCode } from '../errors.ts';
 import type { AuditAction, AuditEvent, AuditObject } from '../ops/audit.ts';
 import type { StoredKind } from '../storage/audit-objects.ts';
 import type { Trx } from '../storage/schema.ts';
@@ -81,6 +82,8 @@ export interface Operation {
   readonly status: 200 | 201 | 202 | 204;
   /** The answer is JSON lines, each of the shape `answer`: `finish` gives pages of them. */
   readonly lines?: true;
+  /** What it may be refused with beyond what its other parts show. For its document. */
+  readonly errors?: readonly ErrorCode[];
   /** Whether answers have an `ETag`, which updates must bring back as `If-Match`. */
   readonly etag?: true;
   /** `read` where it changes nothing, whatever the method. */

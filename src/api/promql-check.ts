@@ -19,7 +19,7 @@ export interface PromqlCheckParts extends ApiParts {
 }
 
 const timeOrDuration = z.union([z.string(), z.number()], 'must be a text or a number').transform(String).optional();
-const body = z
+export const promqlCheckBody = z
   .strictObject(
     {
       query: z.string('must be a text'),
@@ -42,7 +42,7 @@ export function promqlCheck(parts: PromqlCheckParts): (app: FastifyInstance, opt
   return apiRoute(parts, { url: '/-/api/v1/promql/check', endpoint: 'promql_check', maxBody: 1024 * 1024, answer });
 
   async function answer(given: unknown, caller: Caller, visit: Visit): Promise<Explanation> {
-    const parsed = body.safeParse(given);
+    const parsed = promqlCheckBody.safeParse(given);
     if (!parsed.success) throw new FaultyRequest(parsed.error.issues);
     const { query, environment, time, start, end, step, variables } = parsed.data;
     const settings = parts.settings();

@@ -39,23 +39,36 @@ export function serverValues(secret: (problem: Problem) => z.ZodType<string>) {
   });
 
   return {
-    name: text((name) => (/^[A-Za-z0-9_.][A-Za-z0-9_. -]{0,62}$/.test(name) ? null : serverNameRule)),
-    url: text(values.serverUrlProblem).transform(values.normalizeServerUrl),
-    environment_scope: text(environmentScopeProblem),
-    enabled: z.boolean(),
-    kind: z.enum(serverKinds).nullable(),
-    auth: auth.nullable(),
-    headers: record(values.headerNameProblem, secret(values.headerValueProblem)),
-    query_params: record(values.queryParameterNameProblem, secret(values.templateProblem)),
-    tls: tls.nullable(),
-    enforce: record(values.labelNameProblem, oneOrMore(text((value) => filled(value) ?? values.templateProblem(value)))),
-    limits: limits.nullable(),
-    cache: cache.nullable(),
+    name: text((name) => (/^[A-Za-z0-9_.][A-Za-z0-9_. -]{0,62}$/.test(name) ? null : serverNameRule)).meta({
+      description: 'Unique where it attaches. Users see it in error messages.',
+    }),
+    url: text(values.serverUrlProblem)
+      .transform(values.normalizeServerUrl)
+      .meta({ description: '`http://` or `https://`, host, port, path prefix. No user, query or fragment.' }),
+    environment_scope: text(environmentScopeProblem).meta({
+      description: 'Which environments it speaks for: a name, a pattern such as `review/*`, or all (`*`).',
+    }),
+    enabled: z.boolean().meta({ description: 'A disabled server answers nothing.' }),
+    kind: z.enum(serverKinds).nullable().meta({ description: 'null: asked of the server.' }),
+    auth: auth.nullable().meta({ description: 'One of the two; null: none.' }),
+    headers: record(values.headerNameProblem, secret(values.headerValueProblem)).meta({
+      description: 'Fixed request headers. Values may hold variables such as `{{kube_namespace}}`.',
+    }),
+    query_params: record(values.queryParameterNameProblem, secret(values.templateProblem)).meta({
+      description: 'Fixed query parameters; none that Prometheus has itself. Values may hold variables.',
+    }),
+    tls: tls.nullable().meta({ description: '`ca`, `cert` and `key` are texts in PEM.' }),
+    enforce: record(values.labelNameProblem, oneOrMore(text((value) => filled(value) ?? values.templateProblem(value)))).meta({
+      description: 'Label: value, or a list of values. Confines every question to these series. Values may hold variables.',
+    }),
+    limits: limits.nullable().meta({ description: 'What is left out is as in the configuration.' }),
+    cache: cache.nullable().meta({ description: 'What is left out is as in the configuration.' }),
     expose: z
       .array(z.enum(exposable))
       .nullable()
-      .transform((names) => [...new Set(names)]),
-    verify: z.enum(verifications),
+      .transform((names) => [...new Set(names)])
+      .meta({ description: 'Opens more of Prometheus’ API; not together with `enforce`.' }),
+    verify: z.enum(verifications).meta({ description: 'Whether the server itself is asked how it reads a confined query.' }),
   };
 }
 

@@ -21,6 +21,12 @@ header svg { width: 1.5rem; height: 1.5rem; color: var(--accent); }
 main { margin-bottom: 3rem; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: 1.5rem; }
 h1 { margin: 0 0 1rem; font-size: 1.25rem; line-height: 1.3; }
+h2 { margin: 0 0 1rem; font-size: 1.1rem; line-height: 1.3; }
+h3 { margin: 1.25rem 0 .25rem; font-size: .9rem; }
+section + section { margin-top: 1rem; }
+summary { padding: .35rem 0; cursor: pointer; }
+details[open] { margin-bottom: 1rem; padding-bottom: 1rem; border-bottom: 1px solid var(--line); }
+pre { margin: 0 0 1rem; padding: .6rem .8rem; border-radius: .35rem; background: var(--page); white-space: pre-wrap; }
 p { margin: 0 0 1rem; }
 :last-child { margin-bottom: 0; }
 a { color: var(--accent); }

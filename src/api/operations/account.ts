@@ -84,6 +84,7 @@ export const accountOperations = [
       current_password: z.string('must be a text'),
       new_password: z.string('must be a text').meta({ description: 'At least 12 characters.' }),
     }),
+    errors: ['too_many_requests'],
     answer: null,
     // It has transactions of its own, and tells the audit log.
     transaction: 'read',

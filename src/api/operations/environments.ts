@@ -89,6 +89,7 @@ export const environmentOperations = [
         .meta({ description: 'Such as `production` or `review/login`. It cannot be changed: its slug is part of URLs.' }),
       kube_namespace: kubeNamespace.default(''),
     }),
+    errors: ['conflict'],
     answer: environment,
     status: 201,
     etag: true,

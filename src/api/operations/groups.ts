@@ -65,6 +65,7 @@ export const groupOperations = [
       name: nameOf(255, 'The last part of its path.'),
       description: description.default(''),
     }),
+    errors: ['conflict'],
     answer: group,
     status: 201,
     etag: true,

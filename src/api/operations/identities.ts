@@ -74,6 +74,7 @@ export const identityOperations = [
       'With the roles that the provider’s rules gave, and the sessions that began with it. Not where nothing else signs you in.',
     permission: 'account.secure',
     about: { kind: 'self' },
+    errors: ['conflict'],
     answer: null,
     async run({ trx, caller, params, now, recorded }) {
       const known = await unlinkIdentity(trx, caller.user.id, idIn(params.identity), caller.actor, now);

@@ -99,6 +99,7 @@ export const memberOperations = [
       user: z.string('must be a username').meta({ description: 'Username; administrators may give the id, too.' }),
       role,
     }),
+    errors: ['conflict'],
     answer: member,
     status: 201,
     etag: true,
@@ -141,6 +142,7 @@ export const memberOperations = [
     permission: 'members.write',
     about: { kind: 'member', param: 'member' },
     body: z.strictObject({ role: role.optional() }),
+    errors: ['conflict'],
     answer: member,
     etag: true,
     current: async (call) => show(await rowOf(call)),
@@ -165,6 +167,7 @@ export const memberOperations = [
     summary: 'Remove a member',
     permission: 'members.write',
     about: { kind: 'member', param: 'member' },
+    errors: ['conflict'],
     answer: null,
     current: async (call) => show(await rowOf(call)),
     async run(call) {
@@ -182,6 +185,7 @@ export const memberOperations = [
     summary: 'Give up a role of your own',
     permission: 'account.secure',
     about: { kind: 'self' },
+    errors: ['conflict'],
     answer: null,
     async run({ trx, caller, params, record }) {
       const row = await findMembership(trx, idIn(params.member));

@@ -74,6 +74,7 @@ export const projectOperations = [
       name: nameOf(255, 'The last part of its path.'),
       description: description.default(''),
     }),
+    errors: ['conflict'],
     answer: project,
     status: 201,
     etag: true,

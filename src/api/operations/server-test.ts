@@ -42,6 +42,7 @@ export const testServer = operation({
       }),
     })
     .prefault({}),
+  errors: ['too_many_requests'],
   answer: z.object({
     reachable: z.boolean(),
     problem: z.string().nullable().meta({ description: 'Why it cannot be used; null where it can.' }),

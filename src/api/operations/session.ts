@@ -49,6 +49,7 @@ export const sessionOperations = [
     permission: null,
     about: { kind: 'instance' },
     body: z.strictObject({ username: z.string('must be a text'), password: z.string('must be a text') }),
+    errors: ['too_many_requests'],
     answer: session,
     status: 201,
     // It has transactions of its own, and tells the audit log.

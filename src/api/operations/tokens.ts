@@ -36,7 +36,7 @@ const token = z.object({
 const issuedToken = z.object({
   ...token.shape,
   token: z.string().meta({ description: 'Its text: shown now and never again.' }),
-  url: z.string().meta({ description: 'Of the endpoint that it opens; of a group or project also those below it.' }),
+  url: z.string().meta({ description: 'Of the endpoint; the token of a group or project opens those below it, too.' }),
 });
 
 function show(entry: TokenEntry): z.input<typeof token> {

@@ -116,6 +116,7 @@ export const userOperations = [
         .optional()
         .meta({ description: 'At least 12 characters. Left out: the answer has a one-time link instead.' }),
     }),
+    errors: ['conflict'],
     answer: user.extend({ one_time_link: oneTimeLink.nullable() }),
     status: 201,
     async prepare({ body: { username, password }, services }) {
@@ -164,6 +165,7 @@ export const userOperations = [
       admin: fields.admin.optional(),
       state: z.enum(['active', 'blocked'], 'must be active or blocked').optional(),
     }),
+    errors: ['conflict'],
     answer: user,
     etag: true,
     current: async (call) => show(await rowOf(call)),
@@ -203,6 +205,7 @@ export const userOperations = [
     description: 'With all sessions, roles and personal tokens. Whoever is only to be kept out is better blocked.',
     permission: 'users.write',
     about,
+    errors: ['conflict'],
     answer: null,
     current: async (call) => show(await rowOf(call)),
     async run(call) {
@@ -224,6 +227,7 @@ export const userOperations = [
     summary: 'Make a link with which a user sets a new password',
     permission: 'users.write',
     about,
+    errors: ['conflict'],
     answer: z.object({ one_time_link: oneTimeLink, expires_at: time }),
     status: 201,
     async run(call) {
