@@ -73,7 +73,7 @@ describe('access', () => {
           type: 'about:blank',
           title: 'Not Found',
           status: 404,
-          detail: expect.stringContaining('or the token does not open it'),
+          detail: expect.stringContaining('or it is not yours to see'),
         },
       });
       expect(body).toEqual(told[0]?.body);

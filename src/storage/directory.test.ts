@@ -27,8 +27,14 @@ describe.each(dialects)('groups, projects and environments on %s', (dialect) => 
     const inner = await newGroup('acme/platform', group.id);
     const project = await newProject('acme/platform/shop', inner.id);
     const environment = await newEnvironment(project.id, 'review/login', 'review-login-abc123');
-    expect(inner).toEqual({ id: inner.id, path: 'acme/platform', parent_id: group.id, managed_by: null });
-    expect(project).toEqual({ id: project.id, path: 'acme/platform/shop', group_id: inner.id, managed_by: null });
+    expect(inner).toEqual({ id: inner.id, path: 'acme/platform', parent_id: group.id, managed_by: null, description: '' });
+    expect(project).toEqual({
+      id: project.id,
+      path: 'acme/platform/shop',
+      group_id: inner.id,
+      managed_by: null,
+      description: '',
+    });
     expect(environment).toEqual({
       id: environment.id,
       project_id: project.id,
