@@ -9,6 +9,7 @@ import { clientAddress } from '../access/client-address.ts';
 import type { PurgeSubject } from '../cache/purge.ts';
 import { endpointSubject } from '../cache/purge-names.ts';
 import type { Target } from '../directory/model.ts';
+import { namedTarget } from '../directory/named.ts';
 import type { Directory } from '../directory/snapshot.ts';
 import { notFound, userMay } from '../gateway/entrance.ts';
 import { callerFields, type Visit } from '../gateway/visit.ts';
@@ -16,7 +17,7 @@ import { targetKey } from '../guard/rates.ts';
 import { type Actor, callerActor } from '../ops/audit.ts';
 import { pace } from './pace.ts';
 import { FaultyRequest } from './problem.ts';
-import { type ApiParts, apiRoute, openTarget } from './route.ts';
+import { type ApiParts, apiRoute } from './route.ts';
 
 export interface CachePurgeParts extends ApiParts {
   readonly purge: (subject: PurgeSubject, actor: Actor, endpoint: Target) => Promise<void>;
@@ -43,8 +44,8 @@ export function cachePurge(parts: CachePurgeParts): (app: FastifyInstance, optio
     const parsed = cachePurgeBody.safeParse(given);
     if (!parsed.success) throw new FaultyRequest(parsed.error.issues);
     const { environment } = parsed.data;
-    const target = openTarget(parts, environment, caller);
-    if (caller.kind !== 'token' && !mayPurge(caller, target, parts.directory())) throw notFound();
+    const target = namedTarget(parts.directory(), environment);
+    if (target === null || !mayPurge(caller, target, parts.directory())) throw notFound();
     visit.target = target;
     // A question of the caller; the server is not asked, and the environment has a pace of its own.
     const own = { ...parts.settings().limits, environmentConcurrency: 0, environmentRate: 0 };
@@ -76,5 +77,6 @@ export function cachePurge(parts: CachePurgeParts): (app: FastifyInstance, optio
 
 /** A token of an endpoint may purge what it reads; people need the role for it, and programs have none. */
 function mayPurge(caller: Caller, target: Target, directory: Directory): boolean {
+  if (caller.kind === 'token') return caller.opens(target);
   return caller.kind === 'user' && userMay('cache.purge', caller, target, directory);
 }
