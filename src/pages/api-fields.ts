@@ -72,8 +72,13 @@ function resolved(schema: JsonSchema, schemas: Schemas): JsonSchema {
   return found;
 }
 
+/** A field of several variants is one, of all their types. */
 function distinct(fields: readonly Field[]): Field[] {
-  return [...new Map(fields.map((field) => [`${field.name} ${field.type}`, field])).values()];
+  const byName = Map.groupBy(fields, ({ name }) => name);
+  return Array.from(byName.values(), ([first, ...more]) => {
+    const types = new Set([first, ...more].map((field) => field?.type));
+    return { ...(first as Field), type: [...types].join(' or ') };
+  });
 }
 
 function isSchema(value: unknown): value is JsonSchema {

@@ -26,6 +26,7 @@ h3 { margin: 1.25rem 0 .25rem; font-size: .9rem; }
 section + section { margin-top: 1rem; }
 summary { padding: .35rem 0; cursor: pointer; }
 details[open] { margin-bottom: 1rem; padding-bottom: 1rem; border-bottom: 1px solid var(--line); }
+table + p { margin-top: .75rem; }
 pre { margin: 0 0 1rem; padding: .6rem .8rem; border-radius: .35rem; background: var(--page); white-space: pre-wrap; }
 p { margin: 0 0 1rem; }
 :last-child { margin-bottom: 0; }
@@ -54,6 +55,10 @@ table { width: 100%; border-collapse: collapse; }
 th, td { padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 th { color: var(--quiet); font-size: .9rem; font-weight: 500; }
 code { font: .875rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
+@media (min-width: 40rem) {
+  details td:nth-child(1) { width: 32%; }
+  details td:nth-child(2) { width: 26%; }
+}
 @media (max-width: 40rem) {
   header { padding-top: 1.25rem; }
   section { padding: 1.1rem; }
