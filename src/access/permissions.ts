@@ -1,11 +1,14 @@
 /**
- * Who may do what: the one table. The corridor and every operation of the API look here, docs/people.md is made from it, and
+ * Who may do what: the one table. The corridor and every operation of the API look here, docs/permissions.md is made from it, and
  * the tests go through all of it.
  */
 import { isAtLeast, type Role } from './roles.ts';
 
 interface Permission {
-  /** The least role on the object's group or project; `admin`: administrators alone; `self`: everybody, on what is theirs. */
+  /**
+   * The least role on the object's group or project; nobody has one on the instance itself. `admin`: administrators alone; `self`:
+   * everybody, on what is theirs.
+   */
   readonly role: Role | 'admin' | 'self';
   /** The scope with which a personal token may use it; `null`: only a signed-in session may. */
   readonly scope: Scope | null;
@@ -58,14 +61,6 @@ export const permissions = {
   'groups.write': { role: 'owner', scope: 'directory:write', meaning: 'change and remove the group; add groups to it' },
   'members.write': { role: 'owner', scope: 'members:write', meaning: 'add and remove members and change their roles' },
   'audit.read': { role: 'owner', scope: 'audit:read', meaning: 'read what was done to the group or project and below' },
-  'instance.servers.read': { role: 'admin', scope: 'servers:read', meaning: 'see and test the servers of the whole instance' },
-  'instance.servers.write': {
-    role: 'admin',
-    scope: 'servers:write',
-    meaning: 'add, change and remove servers of the whole instance',
-  },
-  'instance.groups.create': { role: 'admin', scope: 'directory:write', meaning: 'add groups at the top' },
-  'instance.audit.read': { role: 'admin', scope: 'audit:read', meaning: 'read the whole audit log' },
   'users.read': { role: 'admin', scope: 'users:read', meaning: 'see all users' },
   'users.write': { role: 'admin', scope: 'users:write', meaning: 'add, change, block and remove users; end their sessions' },
 } as const satisfies Record<string, Permission>;
