@@ -70,8 +70,10 @@ async function byPersonalToken(trx: Trx, text: string, now: number, parts: Calle
   if (isTokenText(text))
     throw unauthorized('the token of an endpoint opens no part of this API: sign in, or bring a personal token');
   const token = isPersonalTokenText(text) ? await findPersonalToken(trx, hashToken(text)) : undefined;
-  const user = token === undefined ? null : await activeUser(trx, token.user_id);
-  if (token === undefined || user === null || token.revoked_at !== null || (token.expires_at ?? Infinity) <= now) {
+  // Before the user is looked up: what it costs must not tell that there was such a token.
+  const alive = token !== undefined && token.revoked_at === null && (token.expires_at ?? Infinity) > now;
+  const user = alive ? await activeUser(trx, token.user_id) : null;
+  if (token === undefined || user === null) {
     throw unauthorized('the personal token is not valid: it is unknown, revoked or expired');
   }
   parts.personalTokenUsed(token.id, now);

@@ -13,6 +13,7 @@ import { findUserByName } from '../storage/users.ts';
 
 /** By id, or by name where the kind has one: groups, projects, environments and users. `null`: there is none. */
 export async function findObject(trx: Trx, kind: StoredKind, text: string): Promise<AuditObject | null> {
+  if (text.includes('\0')) return null;
   if (/^[1-9]\d{0,15}$/.test(text)) return byId(trx, kind, Number(text));
   if (kind === 'user') {
     const user = await findUserByName(trx, text);
@@ -25,6 +26,8 @@ export async function findObject(trx: Trx, kind: StoredKind, text: string): Prom
 
 /** The instance, a group, a project or an environment by its name as on the command line; an environment by its slug, too. */
 export async function findNamed(trx: Trx, name: string): Promise<AuditObject | null> {
+  // PostgreSQL takes no such text, not even to look for it.
+  if (name.includes('\0')) return null;
   if (name === 'instance') return theInstance;
   const { path, environment } = parseDirectoryName(name);
   const project = await findProject(trx, path);

@@ -3,11 +3,10 @@ import { z } from 'zod';
 import { endpointPath, projectPathProblem } from '../../directory/paths.ts';
 import { projectObject } from '../../storage/audit-objects.ts';
 import { heldBy } from '../../storage/audit-removal.ts';
-import { findGroup } from '../../storage/groups.ts';
 import { deleteProjects, insertProjects, projectIdsIn, projectsAfter, updateProject } from '../../storage/projects.ts';
 import type { Row, Trx } from '../../storage/schema.ts';
 import type { ApiServices } from '../control-api.ts';
-import { reachOf } from '../objects.ts';
+import { findNamed, reachOf } from '../objects.ts';
 import { type Call, operation } from '../operation.ts';
 import { faultAt } from '../problem.ts';
 import { endpointUrl, id, managedBy, nameOf, page, pageOf, paging, textOf } from '../shapes.ts';
@@ -36,8 +35,8 @@ function rowOf({ trx, object }: Pick<Call, 'trx' | 'object'>): Promise<Row<'proj
 
 /** Directly in the group; of an unknown one none. */
 async function idsIn(trx: Trx, path: string): Promise<number[]> {
-  const group = await findGroup(trx, path);
-  return group === undefined ? [] : projectIdsIn(trx, group.id);
+  const group = await findNamed(trx, path);
+  return group?.kind === 'group' ? projectIdsIn(trx, Number(group.id)) : [];
 }
 
 export const projectOperations = [
