@@ -66,6 +66,23 @@ describe('passwords', () => {
     expect(work).toEqual([[19_456, 2]]);
   });
 
+  it('that are too long to be any are not brought into their normal form, which could take an hour', async () => {
+    const lengths: number[] = [];
+    const passwords = createPasswords(((_algorithm, { message, tagLength }, done) => {
+      lengths.push(Buffer.byteLength(message));
+      done(null, Buffer.alloc(tagLength, 1));
+    }) as typeof argon2);
+    const stored = await passwords.hash('correct horse battery');
+    // Marks in the order that is worst to sort.
+    const long = 'a'.repeat(4_094) + '\u0301\u0316'.repeat(500_000);
+    expect(passwordProblem(long, 'ada')).toContain('at most 1024');
+    // With this argon2 any other password would be right.
+    expect(await passwords.verify(long, stored)).toEqual({ right: false, outdated: false });
+    expect(await passwords.verify(long.slice(0, 4_096), stored)).toEqual({ right: true, outdated: false });
+    expect(lengths).toHaveLength(3);
+    expect(Math.max(...lengths)).toBeLessThan(8_192);
+  });
+
   it('are looked at two at once; some wait, and more are turned away with 503', async () => {
     const { running, derive } = slowArgon2();
     const passwords = createPasswords(derive);

@@ -7,6 +7,8 @@ import { PromgateError } from '../errors.ts';
 
 const MIN_LENGTH = 12;
 const MAX_LENGTH = 1024;
+/** UTF-16 units, as typed: accents may stand apart from their letters. To find the normal form of much more can take minutes. */
+const MAX_TYPED = 4 * MAX_LENGTH;
 const PARAMETERS = { memory: 19_456, passes: 2, parallelism: 1 } as const;
 const SALT_BYTES = 16;
 const TAG_BYTES = 32;
@@ -17,10 +19,10 @@ const MOST_WAITING = 16;
 
 /** What is wrong with a new password, in words for its owner, or `null`. NIST SP 800-63B, 3.1.1.2: length counts, not kinds of characters. */
 export function passwordProblem(password: string, username: string): string | null {
-  const text = normal(password);
+  const text = normal(password.slice(0, MAX_TYPED));
   const length = [...text].length;
   if (length < MIN_LENGTH) return `a password must have at least ${MIN_LENGTH} characters`;
-  if (length > MAX_LENGTH) return `a password may have at most ${MAX_LENGTH} characters`;
+  if (length > MAX_LENGTH || password.length > MAX_TYPED) return `a password may have at most ${MAX_LENGTH} characters`;
   if (text.toLowerCase() === username.toLowerCase()) return 'the password must not be the username';
   return new Set(text).size === 1 ? 'the password must not be one character over and over' : null;
 }
@@ -30,7 +32,7 @@ export interface Passwords {
   hash(password: string): Promise<string>;
   /**
    * Whether the password is the one that `stored` was made of; `null`, and what is no PHC string of argon2id, is nobody's, and
-   * costs the same work. `outdated`: it was right, and made with less work than is usual now. Throws `unavailable` where too many wait.
+   * costs the same work, as does a password that is too long to be one. `outdated`: it was right, and made with less work than is usual now. Throws `unavailable` where too many wait.
    */
   verify(password: string, stored: string | null): Promise<{ right: boolean; outdated: boolean }>;
 }
@@ -55,9 +57,9 @@ export function createPasswords(derive: typeof argon2 = argon2): Passwords {
       return format(salt, await work(password, salt, TAG_BYTES, PARAMETERS));
     },
     async verify(password, stored) {
-      const known = stored === null ? null : parse(stored);
+      const known = stored === null || password.length > MAX_TYPED ? null : parse(stored);
       const { salt, tag, parameters } = known ?? NOBODYS;
-      const found = await work(password, salt, tag.length, parameters);
+      const found = await work(password.slice(0, MAX_TYPED), salt, tag.length, parameters);
       const right = timingSafeEqual(found, tag) && known !== null;
       return { right, outdated: right && isLess(parameters) };
     },
