@@ -29,6 +29,14 @@ export interface CorridorParts extends ForwardParts, EntranceParts {
 /** Answers a request to the data plane; returns false, and does nothing, when the URL belongs to something else. */
 export type Corridor = (request: IncomingMessage, response: ServerResponse) => boolean;
 
+/** Who may ask what of which server, as of now. */
+interface Admitted {
+  readonly caller: Caller;
+  readonly target: Target;
+  readonly route: Route;
+  readonly binding: Binding;
+}
+
 export function createCorridor(parts: CorridorParts): Corridor {
   const newId = requestIds();
   const bindings = bindingsOf(parts);
@@ -65,29 +73,42 @@ export function createCorridor(parts: CorridorParts): Corridor {
   }
 
   function ask(visit: Visit, caller: Caller, address: Address, query: string, settings: GatewaySettings): void {
+    const admitted = admit(visit, caller, address, settings);
+    if (visit.request.method !== 'POST') {
+      go(visit, admitted, query, []);
+      return;
+    }
+    // A body that comes slowly must not take a place among the questions that run. And whoever asks may have lost the right to
+    // meanwhile, or another server may answer: all is looked at once more.
+    readBody(visit.request)
+      .then(async (body) => {
+        const now = parts.settings();
+        const known = await identify(visit.request, now, parts);
+        go(visit, admit(visit, known, address, now), query, body);
+      })
+      .catch((error) => refuse(visit, error, parts));
+  }
+
+  /** Throws `not_found` where the caller may not ask, or there is nothing to ask. */
+  function admit(visit: Visit, caller: Caller, address: Address, settings: GatewaySettings): Admitted {
     visit.caller = caller;
     const target = findTarget(address, caller);
     visit.target = target;
     const route = findOpenRoute(address.below);
-    const { endpoint, upstreamPath } = route;
-    visit.endpoint = endpoint.name;
+    visit.endpoint = route.endpoint.name;
     const binding = bindings(target, settings);
     visit.server = binding.server.name;
-    checkOpen(endpoint, binding, visit.request.method ?? '');
-    const go = (body: readonly Pair[]) => {
-      const question = buildQuestion(endpoint, upstreamPath, decodeForm(query), body);
-      visit.release = parts.rates.enter(
-        { caller: caller.key, target: targetKey(target), server: binding.server.id },
-        binding.limits,
-      );
-      forward(visit, question, binding, parts);
-    };
-    // A body that comes slowly must not take a place among the questions that run.
-    if (visit.request.method === 'POST')
-      readBody(visit.request)
-        .then(go)
-        .catch((error) => refuse(visit, error, parts));
-    else go([]);
+    checkOpen(route.endpoint, binding, visit.request.method ?? '');
+    return { caller, target, route, binding };
+  }
+
+  function go(visit: Visit, { caller, target, route, binding }: Admitted, query: string, body: readonly Pair[]): void {
+    const question = buildQuestion(route.endpoint, route.upstreamPath, decodeForm(query), body);
+    visit.release = parts.rates.enter(
+      { caller: caller.key, target: targetKey(target), server: binding.server.id },
+      binding.limits,
+    );
+    forward(visit, question, binding, parts);
   }
 
   function findTarget(address: Address, caller: Caller): Target {
