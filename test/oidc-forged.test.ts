@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { CryptoKey } from 'jose';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { OidcProvider } from '../src/config/identity.ts';
 import { Browser } from './support/cookie-jar.ts';
 import { type ForgedProvider, type Forgery, signed, startForgedProvider } from './support/forged-oidc-provider.ts';
 import { configured, type OidcRig, startOidcRig } from './support/oidc-rig.ts';
@@ -165,18 +166,47 @@ it('new keys of the provider count at once, and old ones no more', async () => {
   expect((await rig.signIn('main')).status).toBe(403);
 });
 
-it('the discovery document is asked for once for many sign-ins, and again after one that failed', async () => {
+it('the discovery document is asked for once for many sign-ins, and again after one that failed, once in 30 seconds', async () => {
+  const now = performance.now.bind(performance);
+  let later = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + later);
   rig.providers = [configured(forged)];
   const discoveries = () => forged.asked.filter((path) => path.startsWith('/.well-known')).length;
   const before = discoveries();
   await Promise.all([rig.signIn('main'), rig.signIn('main'), rig.signIn('main')]);
   await rig.signIn('main');
   expect(discoveries()).toBe(before + 1);
-  forged.forge({ claims: (claims) => ({ ...claims, nonce: 'other' }) });
-  await rig.signIn('main');
+  // Nobody can have the provider asked again and again by sign-ins that fail.
+  const browser = new Browser();
+  forged.forge({ back: (parameters) => parameters.set('error', 'access_denied') });
+  for (let times = 0; times < 3; times++) expect((await rig.signIn('main', browser)).status).toBe(403);
+  expect(discoveries()).toBe(before + 1);
+  later = 30_000;
+  expect((await rig.signIn('main', browser)).status).toBe(403);
   forged.forge({});
-  await rig.signIn('main');
+  expect((await rig.signIn('main')).status).toBe(303);
   expect(discoveries()).toBe(before + 2);
+  clock.mockRestore();
+});
+
+it.each<[string, (provider: OidcProvider) => readonly OidcProvider[], number]>([
+  ['is taken out of the configuration', () => [], 404],
+  ['gets another issuer', (provider) => [{ ...provider, issuer: 'https://other.example' }], 400],
+])('nobody is signed in by a provider that %s while it answers', async (_, become, status) => {
+  const userinfo: Forgery['userinfo'] = (claims) => {
+    rig.providers = rig.providers.flatMap(become);
+    return claims;
+  };
+  expect(await outcome({ userinfo })).toEqual({ status, signedIn: false });
+});
+
+it('the rules count that are configured when the provider has answered', async () => {
+  const userinfo: Forgery['userinfo'] = (claims) => {
+    rig.providers = [configured(forged, { rules: [{ claim: 'sub', value: 's1', gives: { admin: true } }] })];
+    return claims;
+  };
+  const { browser } = await signIn({ userinfo });
+  expect((await rig.signedIn(browser))?.admin_by).toBe('main');
 });
 
 describe('the way to a provider', () => {

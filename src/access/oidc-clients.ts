@@ -17,6 +17,8 @@ import type { OidcProvider } from '../config/identity.ts';
 
 /** Milliseconds for which a discovery document is believed. */
 const KEPT = 600_000;
+/** And how long at least: whoever has sign-ins fail must not have the provider asked each time. */
+const KEPT_AT_LEAST = 30_000;
 /** Seconds for one answer of a provider, its body included. */
 const TIMEOUT = 5;
 /** Bytes of one answer; discovery documents and keys have a few thousand. */
@@ -28,7 +30,7 @@ export interface OidcClients {
    * withdrawn signs nobody in. Throws what `openid-client` throws, and an Error where the discovery document is not the issuer's.
    */
   client(provider: OidcProvider): Promise<Configuration>;
-  /** Has the discovery document asked for anew. */
+  /** Has the discovery document asked for anew, unless it was just now. */
   forget(provider: OidcProvider): void;
 }
 
@@ -74,7 +76,10 @@ export function createOidcClients(): OidcClients {
       if (isInsecure(provider)) allowInsecureRequests(client);
       return client;
     },
-    forget: (provider) => void kept.delete(provider),
+    forget(provider) {
+      const known = kept.get(provider);
+      if (known !== undefined && performance.now() - known.at >= KEPT_AT_LEAST) kept.delete(provider);
+    },
   };
 }
 

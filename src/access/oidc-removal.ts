@@ -25,7 +25,8 @@ export async function dropMissingProviders(
   providers: readonly Pick<OidcProvider, 'name' | 'issuer'>[],
   now: number = Date.now(),
 ): Promise<void> {
-  const stranded = await database.read((trx) => grantedWithoutAccount(trx, providers));
+  // In its turn among those who write: a sign-in that still found the provider is seen.
+  const stranded = await database.write((trx) => grantedWithoutAccount(trx, providers));
   for (let start = 0; start < stranded.length; start += AT_ONCE) {
     await database.write(async (trx) => {
       for (const each of stranded.slice(start, start + AT_ONCE)) await takeAway(trx, each, system, now);

@@ -93,6 +93,13 @@ export function createOidc(parts: OidcParts): Oidc {
     return provider;
   }
 
+  /** The provider as configured now. One of the same name that is another one by now must not get the code, nor let anybody in. */
+  function stillConfigured({ provider: name, issuer }: StartedSignIn): OidcProvider {
+    const provider = configured(name);
+    if (provider.issuer !== issuer) throw notBegun();
+    return provider;
+  }
+
   async function begin(name: string, returnTo: string, link: number | null): Promise<{ location: string; cookie: string }> {
     const provider = configured(name);
     const { issuer } = provider;
@@ -155,16 +162,18 @@ export function createOidc(parts: OidcParts): Oidc {
     },
     linkStart: (user, name, returnTo) => begin(name, returnTo, user.id),
     async finish({ provider: name, query, cookieHeader, signedIn, from, requestId }) {
-      const provider = configured(name);
+      configured(name);
       const state = stateIn(query);
       const started = state === null ? null : cookies().read(cookieHeader, state, Date.now());
-      // A provider of the same name that is another one by now must not get the code.
-      if (started === null || started.provider !== name || started.issuer !== provider.issuer) throw notBegun();
+      if (started === null || started.provider !== name) throw notBegun();
+      const provider = stillConfigured(started);
       if (started.link !== null && started.link !== signedIn) throw signedOut(provider);
       const claims = await redeem(provider, started, query);
-      const arrival: Arrival = { provider, claims, from, requestId, missing: missing(provider) };
       try {
         return await database.write(async (trx) => {
+          // Meanwhile the settings may be others.
+          const provider = stillConfigured(started);
+          const arrival: Arrival = { provider, claims, from, requestId, missing: missing(provider) };
           const now = Date.now();
           if (started.link === null) {
             const { cookie } = await signInArrival(trx, arrival, { lifetime: parts.sessions().lifetime, now });

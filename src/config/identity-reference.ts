@@ -11,7 +11,7 @@ const claimMeaning =
 const providerRows: readonly Row[] = [
   ['name', required, 'Part of URLs: at most 32 lower-case letters, digits and `-`, a letter first.'],
   ['label', 'the name', 'On the sign-in page.'],
-  ['issuer', required, `Exactly as in its discovery document. ${issuerMeaning}`],
+  ['issuer', required, `Exactly as in its discovery document. No two providers have the same. ${issuerMeaning}`],
   ['client_id', required, 'As the provider gave it.'],
   ['client_secret', 'none: a public client', 'Text, `{ env: NAME }` or `{ file: path }`.'],
   ['scopes', '`[profile, email]`', 'What is asked for beside `openid`.'],

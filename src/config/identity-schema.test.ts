@@ -130,6 +130,7 @@ workload_identity:
         'promgate.yml:14: oidc.providers[1].issuer: must start with https://: whoever is on the way of plain http could let in anybody',
         'promgate.yml:14: oidc.providers[2].issuer: must start with https://: whoever is on the way of plain http could let in anybody',
         'promgate.yml:13: oidc.providers[2].name: two providers have this name',
+        'promgate.yml:14: oidc.providers[2].issuer: two providers have this issuer',
         'promgate.yml:20: workload_identity.issuers[0].issuer: must not hold a query (?…)',
         'promgate.yml:21: workload_identity.issuers[0].audience: must not be empty',
         'promgate.yml:22: workload_identity.issuers[0].clock_skew: must be at most 5m',

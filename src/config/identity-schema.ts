@@ -152,6 +152,8 @@ function crossProblems(data: Readonly<Record<string, unknown>>): DataProblem[] {
   const { oidc, workload_identity } = data as { oidc?: { providers?: unknown }; workload_identity?: { issuers?: unknown } };
   return [
     ...repeated(oidc?.providers, ['oidc', 'providers'], ['name'], 'two providers have this name'),
+    // An account is known by its issuer: what it was given by which of them could not be told.
+    ...repeated(oidc?.providers, ['oidc', 'providers'], ['issuer'], 'two providers have this issuer'),
     ...repeated(workload_identity?.issuers, ['workload_identity', 'issuers'], ['name'], 'two issuers have this name'),
     ...repeated(
       workload_identity?.issuers,
