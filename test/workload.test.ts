@@ -355,6 +355,23 @@ describe('the keys of an issuer', () => {
     expect(await opened(seen)).not.toBeNull();
   });
 
+  it('a clock that is set back by a day makes the keys old, not new for a day', async () => {
+    const exp = Math.floor(Date.now() / 1000) + 3_600;
+    expect(await opened(await issuer.sign({ exp }))).not.toBeNull();
+    const fetches = keyFetches();
+    passes(-86_400_000);
+    expect(await opened(await issuer.sign())).not.toBeNull();
+    expect(keyFetches()).toBe(fetches + 1);
+  });
+
+  it('a clock that is set back after a failure holds nobody up', async () => {
+    issuer.answer((_request, response) => response.writeHead(500).end());
+    expect(await opened(await issuer.sign())).toBeNull();
+    issuer.answer(null);
+    passes(-86_400_000);
+    expect(await opened(await issuer.sign())).not.toBeNull();
+  });
+
   it('an issuer that gives no keys is asked again only after five seconds', async () => {
     issuer.answer((_request, response) => response.writeHead(500).end());
     const jwt = await issuer.sign();

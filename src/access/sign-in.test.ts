@@ -65,6 +65,20 @@ describe.each(dialects)('signing in with a password, on %s', (dialect) => {
       detail: JSON.parse(row.detail),
     }));
 
+  it('refuses nobody in the audit log where the database failed', async () => {
+    const broken = { enter: () => Promise.reject(new Error('connection lost')) };
+    const typed = {
+      username: 'ada',
+      password,
+      address: '192.0.2.1',
+      userAgent: 'Firefox',
+      previousCookie: null,
+      requestId: 'r1',
+    };
+    await expect(signInWithPassword({ ...parts, throttle: broken }, typed, start)).rejects.toThrow('connection lost');
+    expect(refusals).toEqual([]);
+  });
+
   it('makes a session, whatever the case of the username, and is recorded', async () => {
     const { user, cookie } = await signIn('ADA', password);
     expect(user.id).toBe(ada.id);

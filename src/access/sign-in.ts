@@ -73,7 +73,7 @@ export async function checkPassword(
     refusals.note({ actor, action: 'sign_in_refused', object, detail: { reason } });
   };
   const attempt = await throttle.enter(username, address, now).catch((error: unknown) => {
-    refuse('too many attempts');
+    if (error instanceof PromgateError && error.code === 'too_many_requests') refuse('too many attempts');
     throw error;
   });
   const { right, outdated } = await passwords.verify(password, user?.password_hash ?? null).catch(async (error: unknown) => {

@@ -111,7 +111,9 @@ async function countedSoFar(trx: Trx, rules: ReadonlyMap<string, Rule>, now: num
   let until = 0;
   const rows = Array.from(rules, ([key, { over, wait }]): Failures => {
     const row = found.get(key);
-    if (row === undefined || over(row) <= now) return { key, failures: 0, first_at: now, last_at: now };
+    // From the future only where a clock went wrong: it must not lock anybody out for as long as that.
+    if (row === undefined || over(row) <= now || row.last_at > now + HOUR)
+      return { key, failures: 0, first_at: now, last_at: now };
     until = Math.max(until, wait(row));
     return row;
   });

@@ -58,10 +58,10 @@ export function createKeySource(place: KeyPlace, log: Log): KeySource {
       });
     return running;
   };
-  const isUsable = (now: number) => now < fetchedAt + STALE;
-  const failedLately = (now: number) => now < failedAt + RETRY;
+  const isUsable = (now: number) => isLess(STALE, fetchedAt, now);
+  const failedLately = (now: number) => isLess(RETRY, failedAt, now);
   const current = (now: number): KeySet | null => {
-    if (now < fetchedAt + FRESH) return keys;
+    if (isLess(FRESH, fetchedAt, now)) return keys;
     return failedLately(now) && isUsable(now) ? keys : null;
   };
 
@@ -78,7 +78,7 @@ export function createKeySource(place: KeyPlace, log: Log): KeySource {
     },
     async otherThan(known, now) {
       if (running === null && keys === known) {
-        if (now < unknownAt + UNKNOWN) return null;
+        if (isLess(UNKNOWN, unknownAt, now)) return null;
         unknownAt = now;
         void refresh();
       }
@@ -86,6 +86,11 @@ export function createKeySource(place: KeyPlace, log: Log): KeySource {
       return keys === known ? null : keys;
     },
   };
+}
+
+/** Whether less than so long has passed since then. Not where the clock was set back: else it would be true for as long as that. */
+function isLess(duration: number, since: number, now: number): boolean {
+  return since <= now && now < since + duration;
 }
 
 /** The text of the key set. */

@@ -169,7 +169,7 @@ async function verify(jwt: string, issuer: TrustedIssuer, source: KeySource, key
     return { claims: { ...payload, sub, exp }, keys };
   } catch (error) {
     if (error instanceof errors.JWKSNoMatchingKey) {
-      const others = await source.otherThan(keys, now);
+      const others = await source.otherThan(keys, Date.now());
       return others === null ? 'its key is none of its issuer' : verify(jwt, issuer, source, others);
     }
     return error instanceof errors.JOSEError ? error.message : 'it cannot be verified';
