@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createLog, type Log } from '../src/ops/log.ts';
 import { ask } from './support/ask.ts';
 import { startTestPromgate, type TestPromgate } from './support/promgate.ts';
+import { connectRaw } from './support/raw.ts';
 import { answers, type StrictUpstream, startStrictUpstream } from './support/strict-upstream.ts';
 import { startTokenIssuer, type TokenIssuer } from './support/token-issuer.ts';
 
@@ -100,4 +101,37 @@ it('an issuer that the configuration no longer has is refused at once after a re
   expect(await statuses(jwt)).toEqual(unknown);
   promgate.reload(promgate.settings);
   expect((await query('acme/shop:production', `Bearer ${jwt}`)).status).toBe(200);
+});
+
+it('a client that leaves while its JWT is verified is counted as one that left, and nothing is asked for it', async () => {
+  const asked = upstream.requests.length;
+  const multipart = 'multipart/form-data; boundary=x';
+  for (const [index, type] of ['application/x-www-form-urlencoded', multipart].entries()) {
+    // As another issuer, whose keys are not known yet.
+    const jwksUrl = `${issuer.url}/keys?${index}`;
+    const keys = Promise.withResolvers<() => void>();
+    issuer.answer((_request, response) => keys.resolve(() => response.end(JSON.stringify(issuer.jwks))));
+    const settings = {
+      ...promgate.settings,
+      logLevel: 'debug',
+      workloadIdentity: { issuers: [issuer.trusted({ jwksUrl })] },
+    } as const;
+    promgate.reload(settings);
+    const connection = await connectRaw(promgate.url);
+    const path = new URL(`${promgate.endpoint('acme/shop:production')}/api/v1/query`).pathname;
+    connection.send(
+      `POST ${path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: left-${index}\r\nAuthorization: Bearer ${await issuer.sign()}\r\n` +
+        `Content-Type: ${type}\r\nContent-Length: 8\r\n\r\nquery`,
+    );
+    const answer = await keys.promise;
+    connection.reset();
+    await connection.ended;
+    // The gateway learns of it a moment after us.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    answer();
+    await expect.poll(() => logged.find((line) => line.includes(`left-${index}`))).toContain('"status":499');
+  }
+  issuer.answer(null);
+  promgate.reload(promgate.settings);
+  expect(upstream.requests).toHaveLength(asked);
 });

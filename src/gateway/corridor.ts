@@ -68,7 +68,13 @@ export function createCorridor(parts: CorridorParts): Corridor {
     }
     const caller = identify(visit.request, settings, parts);
     if (caller instanceof Promise)
-      caller.then((known) => ask(visit, known, address, query, settings)).catch((error) => refuse(visit, error, parts));
+      caller
+        .then((known) => {
+          // Nobody would hear of the body's end either.
+          if (visit.response.destroyed) endVisit(visit, null, null, parts);
+          else ask(visit, known, address, query, settings);
+        })
+        .catch((error) => refuse(visit, error, parts));
     else ask(visit, caller, address, query, settings);
   }
 
