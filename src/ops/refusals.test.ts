@@ -49,14 +49,17 @@ describe.each(dialects)('refusals on %s', (dialect) => {
     expect(lines).toEqual([]);
   });
 
-  it('of nobody known are told apart by where they come from', async () => {
+  it('of nobody known are told apart by where they come from, of IPv6 by the /64 that one client has', async () => {
     const refusals = start();
     const nobody = { ...commandLineActor('anna'), kind: 'anonymous' } as const;
-    for (const address of ['10.0.0.1', '10.0.0.2', '10.0.0.1']) refusals.note({ ...event, actor: { ...nobody, address } });
+    const addresses = ['10.0.0.1', '10.0.0.2', '10.0.0.1', '2001:db8::1', '2001:db8::2:1', '2001:db8:0:1::1'];
+    for (const address of addresses) refusals.note({ ...event, actor: { ...nobody, address } });
     await refusals.close();
     expect((await entries()).map(({ address, count }) => [address, count]).sort()).toEqual([
       ['10.0.0.1', 2],
       ['10.0.0.2', 1],
+      ['2001:db8:0:1::1', 1],
+      ['2001:db8::1', 2],
     ]);
   });
 

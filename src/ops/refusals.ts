@@ -2,6 +2,7 @@
  * Refused operations and sign-ins on their way to the audit log: what is alike becomes one entry with a count, so that
  * whoever is refused a thousand times a second fills neither the memory nor the database.
  */
+import { addressBlock } from '../access/throttle.ts';
 import { recordCounted } from '../storage/audit.ts';
 import type { Database } from '../storage/database.ts';
 import { type AuditEvent, theInstance } from './audit.ts';
@@ -67,8 +68,8 @@ const nobody = { kind: 'system', id: null, name: '', address: null, requestId: n
 /** Stands for all that were too many to be told apart. */
 const more: AuditEvent = { actor: nobody, action: 'refused', object: theInstance, detail: { more: true } };
 
-/** No key is {@link MORE}. The address does not tell refusals apart but for those of nobody known. */
+/** No key is {@link MORE}. The address does not tell refusals apart but for those of nobody known, of IPv6 its /64: one client has it all. */
 function keyOf({ actor, action, object, detail }: AuditEvent): string {
-  const address = actor.kind === 'anonymous' ? actor.address : null;
+  const address = actor.kind === 'anonymous' ? addressBlock(actor.address ?? '') : null;
   return JSON.stringify([actor.kind, actor.id, actor.name, address, action, object.kind, object.id, object.name, detail]);
 }
