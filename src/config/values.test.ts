@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createOutbound } from '../upstream/outbound.ts';
-import { hostOrNetwork } from './values.ts';
+import { baseUrl, hostOrNetwork } from './values.ts';
 
 const read = (text: string) => hostOrNetwork(text, '/');
 
@@ -56,5 +56,22 @@ describe('an entry of outbound.allow', () => {
     if (!('value' in reading)) throw new Error(text);
     const outbound = createOutbound([reading.value], async () => [{ address: '10.0.0.1', family: 4 }]);
     await expect(outbound.resolve(new URL(`http://${text}`).hostname)).resolves.toHaveLength(1);
+  });
+});
+
+describe('external_url', () => {
+  it('may have a path, whose slash at the end does not count', () => {
+    expect(baseUrl('https://ops.example/promgate/', '/')).toEqual({ value: 'https://ops.example/promgate' });
+  });
+
+  it.each([
+    'https://ops.example/a;b',
+    'https://ops.example/?a',
+    'https://ops.example/#a',
+    'https://u@ops.example',
+    'ops.example',
+    'ftp://ops.example',
+  ])('is not %s', (text) => {
+    expect(baseUrl(text, '/')).toMatchObject({ expected: expect.stringContaining('http or https URL') });
   });
 });

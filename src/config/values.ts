@@ -31,12 +31,12 @@ export const listenAddress: Reader<ListenAddress> = (text) => {
   return { value: { host, port } };
 };
 
-/** An http(s) URL without trailing slash, or empty. */
+/** An http(s) URL without trailing slash, or empty. A semicolon would end the path of the session's cookie. */
 export const baseUrl: Reader<string> = (text) => {
   if (text === '') return { value: '' };
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (!url || !/^https?:\/\//i.test(text) || url.username || url.password || /[?#\s]/.test(text)) {
-    return { expected: 'an http or https URL without user, query or fragment, such as https://promgate.example' };
+  if (!url || !/^https?:\/\//i.test(text) || url.username || url.password || /[?#;\s]/.test(text)) {
+    return { expected: 'an http or https URL without user, query, fragment or semicolon, such as https://promgate.example' };
   }
   return { value: url.href.replace(/\/+$/, '') };
 };
