@@ -14,7 +14,7 @@ import { ask } from './support/ask.ts';
 import { honest } from './support/made-up.ts';
 import { type Asked, type Case, sessionCases, tokenCases } from './support/matrix-cases.ts';
 import { placesOf, reach, type Standing, standings, stranger, tokenStandings } from './support/matrix-places.ts';
-import { password, samples } from './support/matrix-samples.ts';
+import { password, type Sample, samples } from './support/matrix-samples.ts';
 import { insertWorld, type Moulds, type World } from './support/matrix-world.ts';
 import { startOidcProvider, type TestOidcProvider } from './support/oidc-provider.ts';
 import { configured } from './support/oidc-rig.ts';
@@ -23,21 +23,26 @@ import { type StrictUpstream, startStrictUpstream } from './support/strict-upstr
 
 /** The two that are about questions and stand beside the control API. */
 const questions: readonly Asked[] = [
-  ['checkPromql', '/promql/check', 'metrics.read'] as const,
-  ['purgeCache', '/cache/purge', 'cache.purge'] as const,
-].map(([id, path, permission]) => ({
+  { id: 'checkPromql', path: '/promql/check' },
+  { id: 'purgeCache', path: '/cache/purge' },
+].map(({ id, path }) => ({
   id,
   method: 'POST',
   path,
-  permission,
   about: { kind: 'named', in: 'body', field: 'environment', kinds: ['group', 'project', 'environment'] },
   status: 200,
   withoutScope: 404,
 }));
 const all: readonly Asked[] = [...operations.map((each): Asked => ({ ...each, withoutScope: 403 })), ...questions];
 
-const bySession = new Map(all.map((each) => [each.id, sessionCases(each, samples[each.id] ?? {}, standings)]));
-const byToken = new Map(all.map((each) => [each.id, tokenCases(each, samples[each.id] ?? {}, tokenStandings, scopes)]));
+const bySession = new Map(all.map((each) => [each.id, sessionCases(each, sampleOf(each), standings)]));
+const byToken = new Map(all.map((each) => [each.id, tokenCases(each, sampleOf(each), tokenStandings, scopes)]));
+
+function sampleOf({ id }: Asked): Sample {
+  const sample = samples[id];
+  if (sample === undefined) throw new Error(`test/support/matrix-samples.ts has no sample for the operation ${id}`);
+  return sample;
+}
 
 let upstream: StrictUpstream;
 let provider: TestOidcProvider;
@@ -179,8 +184,9 @@ it('there is a sample for every operation, and none for anything else', () => {
   expect(Object.keys(samples).sort()).toEqual(all.map(({ id }) => id).sort());
 });
 
-it('every operation has a permission of the table, but for signing in', () => {
-  expect(all.filter(({ permission }) => permission === null).map(({ id }) => id)).toEqual(['signIn']);
+it('every operation says of itself that it needs what it needs', () => {
+  const said = operations.map(({ id, permission }) => [id, permission]);
+  expect(said).toEqual(operations.map(({ id }) => [id, samples[id]?.needs]));
 });
 
 describe.each(all)('$id', ({ id }) => {

@@ -9,7 +9,7 @@ import type { Sample } from './matrix-samples.ts';
 import type { Kind, World } from './matrix-world.ts';
 
 /** What of an operation the matrix goes by. */
-export type Asked = Pick<Operation, 'id' | 'method' | 'path' | 'permission' | 'about'> & {
+export type Asked = Pick<Operation, 'id' | 'method' | 'path' | 'about'> & {
   readonly status: number;
   /** With a personal token that is not for it. */
   readonly withoutScope: number;
@@ -107,13 +107,18 @@ function isAllowed(name: PermissionName, { admin, role, at }: Standing, place: P
   return reaches && roles.indexOf(role) >= (roles as readonly string[]).indexOf(needed);
 }
 
-function statusFor(operation: Asked, standing: Standing, scope: Scope | null, { place }: Thing): number {
-  const { permission, about, status } = operation;
-  if (permission === null) return status;
-  if (scope !== null && permissions[permission].scope !== scope) return operation.withoutScope;
+function statusFor(
+  { about, status, withoutScope }: Asked,
+  { needs }: Sample,
+  standing: Standing,
+  scope: Scope | null,
+  { place }: Thing,
+): number {
+  if (needs === null) return status;
+  if (scope !== null && permissions[needs].scope !== scope) return withoutScope;
   // Whoever has no role at all has a list, too: it is empty.
   if (about.kind === 'visible') return status;
-  return place !== null && isAllowed(permission, standing, place) ? status : 404;
+  return place !== null && isAllowed(needs, standing, place) ? status : 404;
 }
 
 /**
@@ -128,10 +133,10 @@ export function sessionCases(operation: Asked, sample: Sample, all: readonly Sta
   const some = all.filter(({ role, at }) => at === null || (at === 'top' && role === 'owner'));
   const more = all.filter((standing) => standing.at === 'mid' || some.includes(standing));
   return [
-    ...things.map((thing) => make(null, thing, operation.permission === null ? operation.status : 401)),
+    ...things.map((thing) => make(null, thing, sample.needs === null ? operation.status : 401)),
     ...things.flatMap((thing) =>
       (thing.place === null ? some : thing.again ? more : all).map((standing) =>
-        make(standing, thing, statusFor(operation, standing, null, thing)),
+        make(standing, thing, statusFor(operation, sample, standing, null, thing)),
       ),
     ),
   ];
@@ -142,8 +147,8 @@ export function sessionCases(operation: Asked, sample: Sample, all: readonly Sta
  * who might do it otherwise.
  */
 export function tokenCases(operation: Asked, sample: Sample, who: readonly Standing[], all: readonly Scope[]): Case[] {
-  const { permission } = operation;
-  if (permission === null) return [];
+  const { needs } = sample;
+  if (needs === null) return [];
   const things = thingsOf(operation.about, sample);
   const chosen = [
     things.find(({ place }) => place !== null && place !== 'instance') ?? things.find(({ place }) => place !== null),
@@ -151,9 +156,9 @@ export function tokenCases(operation: Asked, sample: Sample, who: readonly Stand
     things.find(({ place }) => place === null),
   ].filter((thing) => thing !== undefined);
   return all.flatMap((scope) =>
-    (permissions[permission].scope === scope ? who : who.slice(-1)).flatMap((standing) =>
+    (permissions[needs].scope === scope ? who : who.slice(-1)).flatMap((standing) =>
       chosen.map((thing) => {
-        return { operation, sample, standing, scope, thing, expected: statusFor(operation, standing, scope, thing) };
+        return { operation, sample, standing, scope, thing, expected: statusFor(operation, sample, standing, scope, thing) };
       }),
     ),
   );
