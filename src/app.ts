@@ -41,7 +41,6 @@ import { openKeyring } from './storage/crypto.ts';
 import { openDatabase } from './storage/database.ts';
 import { checkKey, hasKey } from './storage/key-check.ts';
 import { pruneOld } from './storage/prune.ts';
-import { recordTokenUse } from './storage/tokens.ts';
 import { createAskServer } from './upstream/collect.ts';
 import { createPools } from './upstream/pools.ts';
 import { createAskStream } from './upstream/stream.ts';
@@ -51,6 +50,8 @@ const GRACE = 30_000;
 /** How long a stop waits for the parts that answers need no more: the database may not answer. */
 const CLOSING = 5_000;
 const PRUNE_INTERVAL = 3_600_000;
+/** How soon what a removed OpenID provider gave is taken away where the database did not answer. */
+const DROP_RETRY = 2_000;
 /** A process that was away for more changes than this reads the directory whole. */
 const KEPT_CHANGES = 100_000;
 
@@ -89,7 +90,7 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       cache?.refresh(directory);
     });
     opened.push(() => watch.close());
-    const lastUsed = trackLastUsed(database, log, { what: 'tokens', record: recordTokenUse });
+    const lastUsed = trackLastUsed(database, log, 'tokens');
     opened.push(() => lastUsed.close());
     const prune = async (): Promise<void> => {
       await database.write((trx) => pruneChanges(trx, KEPT_CHANGES));
@@ -189,10 +190,14 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
     await gateway.register(pages(pageParts));
     await gateway.register(oidcPages({ ...pageParts, oidc }));
     await gateway.register(apiPages([...operations, ...questionRoutes], { ...pageParts, version: manifest.version }));
-    const dropProviders = () =>
-      dropMissingProviders(database, current.oidc.providers).catch((error: unknown) =>
-        log.error('what removed OpenID providers gave could not be taken away; a restart tries again', {}, error),
-      );
+    let droppingAgain: NodeJS.Timeout | undefined;
+    opened.push(async () => clearTimeout(droppingAgain));
+    const dropProviders = (): Promise<void> =>
+      dropMissingProviders(database, current.oidc.providers).catch((error: unknown) => {
+        log.error('what removed OpenID providers gave could not be taken away; it is tried again', {}, error);
+        clearTimeout(droppingAgain);
+        if (!stopping) droppingAgain = setTimeout(() => void dropProviders(), DROP_RETRY);
+      });
     await dropProviders();
     const answers = followAnswers(gateway.server);
     const ops = createOpsListener(metrics, () => !stopping && watch.fresh(), purging);

@@ -17,7 +17,6 @@ import { type GatewaySettings, userCaller } from './gateway/entrance.ts';
 import type { Log } from './ops/log.ts';
 import type { Keyring } from './storage/crypto.ts';
 import type { Database } from './storage/database.ts';
-import { recordPersonalTokenUse } from './storage/personal-tokens.ts';
 
 export interface PeopleParts {
   readonly database: Database;
@@ -51,7 +50,7 @@ export async function createPeople({
   gatewaySettings,
 }: PeopleParts): Promise<People> {
   const activity = await createSessionActivity(database, log);
-  const personalUses = trackLastUsed(database, log, { what: 'personal tokens', record: recordPersonalTokenUse });
+  const personalUses = trackLastUsed(database, log, 'personal_tokens');
   const csrfKey = keyring.derive('csrf');
   // Kept by the URL: it changes only on a reload.
   let cookie: SessionCookie | null = null;

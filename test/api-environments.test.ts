@@ -107,24 +107,38 @@ describe.each(dialects)('environments on %s', (database) => {
     expect((await maintainer.get(`/environments/${body.id}`)).body).toEqual(body);
   });
 
-  test('maintainers add, change and remove environments; developers do not', async () => {
-    const wanted = { project: 'acme/tools', name: 'staging', kube_namespace: 'tools-staging' };
+  test('maintainers add and remove environments; developers do not', async () => {
+    const wanted = { project: 'acme/tools', name: 'staging' };
     const developer = await api.user();
     await developer.join('acme', 'developer');
     expect((await developer.post('/environments', wanted)).status).toBe(404);
     const made = await maintainer.post('/environments', wanted);
     expect(made.status).toBe(201);
-    expect(made.body).toMatchObject({ ...wanted, slug: 'staging', managed_by: null });
+    expect(made.body).toMatchObject({ ...wanted, slug: 'staging', kube_namespace: '', managed_by: null });
     const path = `/environments/${made.body.id}`;
-    expect((await developer.patch(path, { kube_namespace: 'x' })).status).toBe(404);
-    const changed = await maintainer.patch(path, { kube_namespace: '' }, { ifMatch: made.etag });
-    expect(changed.body).toEqual({ ...made.body, kube_namespace: '' });
-    expect((await maintainer.patch(path, { kube_namespace: 'x' }, { ifMatch: made.etag })).status).toBe(412);
-    expect((await maintainer.ask('PATCH', path, { body: { kube_namespace: 'x' } })).status).toBe(428);
     expect((await developer.delete(path)).status).toBe(404);
-    expect((await maintainer.delete(path, { ifMatch: made.etag })).status).toBe(412);
-    expect((await maintainer.delete(path, { ifMatch: changed.etag })).status).toBe(204);
+    expect((await maintainer.delete(path, { ifMatch: '"another"' })).status).toBe(412);
+    expect((await maintainer.delete(path, { ifMatch: made.etag })).status).toBe(204);
     expect((await maintainer.get(path)).status).toBe(404);
+  });
+
+  test('administrators alone say which Kubernetes namespace it is: it may decide what is seen on shared servers', async () => {
+    const admin = await api.user({ admin: true });
+    const wanted = { project: 'acme/tools', name: 'placed', kube_namespace: 'tools' };
+    const refused = await maintainer.post('/environments', wanted);
+    expect(refused.status).toBe(403);
+    expect(refused.body.detail).toContain('kube_namespace');
+    const made = await admin.post('/environments', wanted);
+    expect(made.body).toMatchObject(wanted);
+    const path = `/environments/${made.body.id}`;
+    for (const kube_namespace of ['shop-prod', '']) {
+      expect((await maintainer.patch(path, { kube_namespace })).status).toBe(404);
+    }
+    const changed = await admin.patch(path, { kube_namespace: 'x' }, { ifMatch: made.etag });
+    expect(changed.body).toEqual({ ...made.body, kube_namespace: 'x' });
+    expect((await admin.patch(path, { kube_namespace: 'y' }, { ifMatch: made.etag })).status).toBe(412);
+    expect((await admin.ask('PATCH', path, { body: { kube_namespace: 'y' } })).status).toBe(428);
+    expect((await maintainer.get(path)).body.kube_namespace).toBe('x');
   });
 
   test('the same name, and another one with the same slug, are a conflict within a project', async () => {

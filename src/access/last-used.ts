@@ -1,7 +1,7 @@
 /** When tokens were last used: noted in memory on the way of a question, written to the database in batches. */
 import type { Log } from '../ops/log.ts';
 import type { Database } from '../storage/database.ts';
-import type { Trx } from '../storage/schema.ts';
+import { recordLastUse } from '../storage/last-use.ts';
 
 const INTERVAL = 10_000;
 
@@ -11,16 +11,8 @@ export interface LastUsed {
   close(): Promise<void>;
 }
 
-/** Tokens of one kind. */
-export interface Tokens {
-  /** In the log. */
-  readonly what: string;
-  /** Writes uses (id → Unix milliseconds). */
-  readonly record: (trx: Trx, uses: ReadonlyMap<number, number>) => Promise<void>;
-}
-
 /** A batch that cannot be written is tried again with the next one; it never holds up an answer. */
-export function trackLastUsed(database: Database, log: Log, { what, record }: Tokens): LastUsed {
+export function trackLastUsed(database: Database, log: Log, of: 'tokens' | 'personal_tokens'): LastUsed {
   let uses = new Map<number, number>();
 
   async function flush(): Promise<void> {
@@ -28,10 +20,10 @@ export function trackLastUsed(database: Database, log: Log, { what, record }: To
     const batch = uses;
     uses = new Map();
     try {
-      await database.write((trx) => record(trx, batch));
+      await database.write((trx) => recordLastUse(trx, of, batch));
     } catch (error) {
       for (const [id, at] of batch) if (!uses.has(id)) uses.set(id, at);
-      log.warn(`the last use of ${what} could not be written`, { tokens: batch.size }, error);
+      log.warn(`the last use of ${of.replace('_', ' ')} could not be written`, { tokens: batch.size }, error);
     }
   }
 

@@ -54,7 +54,12 @@ export const permissions = {
   'servers.write': { role: 'maintainer', scope: 'servers:write', meaning: 'add, change and remove servers' },
   'tokens.read': { role: 'maintainer', scope: 'tokens:read', meaning: 'see tokens, never their text, and their usage' },
   'tokens.write': { role: 'maintainer', scope: 'tokens:write', meaning: 'create, rotate and revoke tokens' },
-  'environments.write': { role: 'maintainer', scope: 'directory:write', meaning: 'add, change and remove environments' },
+  'environments.write': { role: 'maintainer', scope: 'directory:write', meaning: 'add and remove environments' },
+  'environments.place': {
+    role: 'admin',
+    scope: 'directory:write',
+    meaning: 'set the Kubernetes namespace of an environment: on a shared server it may decide whose series are seen',
+  },
   'projects.create': { role: 'maintainer', scope: 'directory:write', meaning: 'add projects to the group' },
   'projects.write': { role: 'maintainer', scope: 'directory:write', meaning: 'change the project’s description' },
   'projects.delete': { role: 'owner', scope: 'directory:write', meaning: 'remove the project with all that it holds' },

@@ -4,7 +4,8 @@
  */
 import type { Log } from '../ops/log.ts';
 import type { Database } from '../storage/database.ts';
-import { recordSeen, seenAfter } from '../storage/sessions.ts';
+import { recordLastUse } from '../storage/last-use.ts';
+import { seenAfter } from '../storage/sessions.ts';
 import type { SessionActivity } from './sessions.ts';
 
 const INTERVAL = 10_000;
@@ -41,7 +42,7 @@ export async function createSessionActivity(database: Database, log: Log, now = 
     const batch = noted;
     noted = new Map();
     try {
-      if (batch.size > 0) await database.write((trx) => recordSeen(trx, batch));
+      if (batch.size > 0) await database.write((trx) => recordLastUse(trx, 'sessions', batch));
       if (++rounds % READ_ALL === 0) {
         seen = await readAll();
         for (const [id, at] of noted) learn(id, at);

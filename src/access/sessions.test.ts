@@ -3,9 +3,10 @@ import { createTestDatabase, dialects, type TestDatabase } from '../../test/supp
 import { People } from '../directory/people.ts';
 import { createLog } from '../ops/log.ts';
 import { openDatabase } from '../storage/database.ts';
+import { recordLastUse } from '../storage/last-use.ts';
 import { allSessions, allUsers } from '../storage/people.ts';
 import type { Row, Trx } from '../storage/schema.ts';
-import { recordSeen, removeSession, removeSessionsOf, sessionsOf } from '../storage/sessions.ts';
+import { removeSession, removeSessionsOf, sessionsOf } from '../storage/sessions.ts';
 import { insertUser, updateUser } from '../storage/users.ts';
 import { createSessionActivity, type SharedSessionActivity } from './session-activity.ts';
 import { sessionCookie } from './session-cookie.ts';
@@ -160,8 +161,8 @@ describe.each(dialects)('a session, with %s', (dialect) => {
 
   it('has the latest of the times at which it was seen', async () => {
     const { id } = await begin();
-    await write((trx) => recordSeen(trx, new Map([[id, start + 9]])));
-    await write((trx) => recordSeen(trx, new Map([[id, start + 5]])));
+    await write((trx) => recordLastUse(trx, 'sessions', new Map([[id, start + 9]])));
+    await write((trx) => recordLastUse(trx, 'sessions', new Map([[id, start + 5]])));
     expect(await home.database.read((trx) => sessionsOf(trx, user.id))).toMatchObject([{ last_seen_at: start + 9 }]);
   });
 

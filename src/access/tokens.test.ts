@@ -3,7 +3,8 @@ import { tester } from '../../test/support/actor.ts';
 import { createTestDatabase, dialects, type TestDatabase } from '../../test/support/database.ts';
 import { applyResources } from '../directory/apply.ts';
 import { openKeyring } from '../storage/crypto.ts';
-import { findToken, recordTokenUse } from '../storage/tokens.ts';
+import { recordLastUse } from '../storage/last-use.ts';
+import { findToken } from '../storage/tokens.ts';
 import { listTokens } from './token-list.ts';
 import { hashToken, isTokenText } from './token-text.ts';
 import { createToken, type NewToken, revokeToken, rotateToken } from './tokens.ts';
@@ -153,7 +154,7 @@ describe.each(dialects)('tokens on %s', (dialect) => {
     const ids: number[] = [];
     for (const target of targets)
       ids.push((await createToken(home.database, target, { name: 'x', expiresAt: now + 1 }, tester, now)).id);
-    await home.database.write((trx) => recordTokenUse(trx, new Map([[ids[1] ?? 0, now]])));
+    await home.database.write((trx) => recordLastUse(trx, 'tokens', new Map([[ids[1] ?? 0, now]])));
     const all = await listTokens(home.database, null, now + 1);
     expect(all.map(({ id, target, state, lastUsedAt }) => [id, target, state, lastUsedAt])).toEqual([
       [ids[0], group, 'expired', null],

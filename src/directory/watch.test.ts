@@ -11,7 +11,7 @@ import { createLog } from '../ops/log.ts';
 import { latestSeq } from '../storage/changes.ts';
 import { openKeyring } from '../storage/crypto.ts';
 import { openDatabase } from '../storage/database.ts';
-import { recordTokenUse } from '../storage/tokens.ts';
+import { recordLastUse } from '../storage/last-use.ts';
 import { applyResources } from './apply.ts';
 import { type Watch, watchDirectory } from './watch.ts';
 
@@ -142,7 +142,7 @@ describe('on SQLite, while another process holds the lock of writers and a write
     shell.exec('begin immediate');
     let written = false;
     const waiting = home.database
-      .write((trx) => recordTokenUse(trx, new Map([[id, 7]])))
+      .write((trx) => recordLastUse(trx, 'tokens', new Map([[id, 7]])))
       .then(() => {
         written = true;
       });

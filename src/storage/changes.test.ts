@@ -5,9 +5,10 @@ import { insertEnvironment, insertGroup, insertProject } from '../../test/suppor
 import { changesAfter, latestSeq, oldestSeq, pruneChanges } from './changes.ts';
 import { openKeyring } from './crypto.ts';
 import { deleteGroups } from './groups.ts';
+import { recordLastUse } from './last-use.ts';
 import type { Row, Trx } from './schema.ts';
 import { insertServer } from './servers.ts';
-import { insertToken, recordTokenUse } from './tokens.ts';
+import { insertToken } from './tokens.ts';
 
 describe.each(dialects)('the change log on %s', (dialect) => {
   let home: TestDatabase;
@@ -106,7 +107,7 @@ describe.each(dialects)('the change log on %s', (dialect) => {
       return insertToken(trx, owner, { name: 't', username: 't', hash: 'h', allowedNetworks: [], createdAt: 1, expiresAt: null });
     });
     const before = await read(latestSeq);
-    await write((trx) => recordTokenUse(trx, new Map([[token.id, 5]])));
+    await write((trx) => recordLastUse(trx, 'tokens', new Map([[token.id, 5]])));
     expect(await read(latestSeq)).toBe(before);
   });
 

@@ -1,6 +1,4 @@
 /** Personal tokens, with which programs use the control API for a user. */
-import { sql } from 'kysely';
-import { chunks } from './chunks.ts';
 import type { Row, Trx } from './schema.ts';
 
 export interface NewPersonalToken {
@@ -70,22 +68,4 @@ export function revokePersonalToken(
     .where('revoked_at', 'is', null)
     .returningAll()
     .executeTakeFirst();
-}
-
-/** Notes when tokens (id → Unix milliseconds) were last used. The later time stays; those that are gone are passed over. */
-export async function recordPersonalTokenUse(trx: Trx, uses: ReadonlyMap<number, number>): Promise<void> {
-  for (const chunk of chunks(uses.keys())) {
-    const known = await trx.selectFrom('personal_tokens').select('id').where('id', 'in', chunk).execute();
-    if (known.length === 0) continue;
-    await trx
-      .insertInto('personal_token_usage')
-      .values(known.map(({ id }) => ({ personal_token_id: id, last_used_at: uses.get(id) ?? 0 })))
-      .onConflict((conflict) =>
-        conflict
-          .column('personal_token_id')
-          .doUpdateSet((eb) => ({ last_used_at: eb.ref('excluded.last_used_at') }))
-          .where(sql<boolean>`excluded.last_used_at > personal_token_usage.last_used_at`),
-      )
-      .execute();
-  }
 }

@@ -1,6 +1,4 @@
 /** Sessions of people who are signed in, and when they were last seen. What is stored of a cookie is its hash. */
-import { sql } from 'kysely';
-import { chunks } from './chunks.ts';
 import type { Row, Trx } from './schema.ts';
 
 export type NewSession = Omit<Row<'sessions'>, 'id'>;
@@ -51,24 +49,6 @@ export async function removeOldestSessions(trx: Trx, userId: number, keep: numbe
     .executeTakeFirst();
   if (oldest !== undefined) {
     await trx.deleteFrom('sessions').where('user_id', '=', userId).where('id', '<=', oldest.id).execute();
-  }
-}
-
-/** Notes when sessions (id → Unix milliseconds) were last seen. The later time stays; those that have ended are passed over. */
-export async function recordSeen(trx: Trx, seen: ReadonlyMap<number, number>): Promise<void> {
-  for (const chunk of chunks(seen.keys())) {
-    const known = await trx.selectFrom('sessions').select('id').where('id', 'in', chunk).execute();
-    if (known.length === 0) continue;
-    await trx
-      .insertInto('session_activity')
-      .values(known.map(({ id }) => ({ session_id: id, last_seen_at: seen.get(id) ?? 0 })))
-      .onConflict((conflict) =>
-        conflict
-          .column('session_id')
-          .doUpdateSet((eb) => ({ last_seen_at: eb.ref('excluded.last_seen_at') }))
-          .where(sql<boolean>`excluded.last_seen_at > session_activity.last_seen_at`),
-      )
-      .execute();
   }
 }
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, dialects, type TestDatabase } from '../../test/support/database.ts';
 import { insertEnvironment, insertGroup, insertProject } from '../../test/support/rows.ts';
+import { recordLastUse } from './last-use.ts';
 import type { TokenOwner } from './owner.ts';
 import type { Row, Trx } from './schema.ts';
 import * as tokens from './tokens.ts';
@@ -39,7 +40,7 @@ describe.each(dialects)('tokens on %s', (dialect) => {
     ]);
   const rotate = (id: number, hash: string, until: number | null) => write((trx) => tokens.rotateToken(trx, id, hash, until));
   const revoke = (id: number, at: number) => write((trx) => tokens.revokeToken(trx, id, at));
-  const record = (uses: [number, number][]) => write((trx) => tokens.recordTokenUse(trx, new Map(uses)));
+  const record = (uses: [number, number][]) => write((trx) => recordLastUse(trx, 'tokens', new Map(uses)));
 
   it('come back as they were made', async () => {
     const networks = ['10.0.0.0/8', '::1/128'];

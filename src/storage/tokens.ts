@@ -1,6 +1,5 @@
-import { sql } from 'kysely';
 import { PromgateError } from '../errors.ts';
-import { chunks, inChunks } from './chunks.ts';
+import { inChunks } from './chunks.ts';
 import { ownerColumns, type TokenOwner } from './owner.ts';
 import type { Row, Trx } from './schema.ts';
 
@@ -112,22 +111,4 @@ export function liveTokensByIds(trx: Trx, ids: Iterable<number>): Promise<Row<'t
   return inChunks(ids, (chunk) =>
     trx.selectFrom('tokens').selectAll().where('id', 'in', chunk).where('revoked_at', 'is', null).execute(),
   );
-}
-
-/** Notes when tokens (id → Unix milliseconds) were last used. The later time stays; tokens that are gone are passed over. */
-export async function recordTokenUse(trx: Trx, uses: ReadonlyMap<number, number>): Promise<void> {
-  for (const chunk of chunks(uses.keys())) {
-    const known = await trx.selectFrom('tokens').select('id').where('id', 'in', chunk).execute();
-    if (known.length === 0) continue;
-    await trx
-      .insertInto('token_usage')
-      .values(known.map(({ id }) => ({ token_id: id, last_used_at: uses.get(id) ?? 0 })))
-      .onConflict((conflict) =>
-        conflict
-          .column('token_id')
-          .doUpdateSet((eb) => ({ last_used_at: eb.ref('excluded.last_used_at') }))
-          .where(sql<boolean>`excluded.last_used_at > token_usage.last_used_at`),
-      )
-      .execute();
-  }
 }

@@ -32,10 +32,10 @@ const environment = z.object({
   managed_by: managedBy,
 });
 
-const kubeNamespace = z
-  .string('must be a text')
-  .check(fitting(kubeNamespaceProblem))
-  .meta({ description: 'The Kubernetes namespace it runs in: the query variable `kube_namespace`. Empty: none.' });
+const kubeNamespace = z.string('must be a text').check(fitting(kubeNamespaceProblem)).meta({
+  description:
+    'The Kubernetes namespace it runs in: the query variable `kube_namespace`. Empty: none. Administrators alone set it, because shared servers may be confined by it.',
+});
 
 function show(
   { id, name, slug, project_path, kube_namespace, managed_by }: PlacedEnvironment,
@@ -93,7 +93,10 @@ export const environmentOperations = [
     answer: environment,
     status: 201,
     etag: true,
-    async run({ trx, object, body: { name, kube_namespace }, services, record }) {
+    async run({ trx, object, body: { name, kube_namespace }, services, record, may }) {
+      if (kube_namespace !== '' && !(await may('environments.place', object))) {
+        throw new PromgateError('forbidden', 'kube_namespace: administrators alone set it; leave it out, and ask one of them');
+      }
       const project_id = Number(object.id);
       const slug = environmentSlug(name);
       const taken = (await listEnvironments(trx, project_id)).find((each) => each.name === name || each.slug === slug);
@@ -126,7 +129,7 @@ export const environmentOperations = [
     path: '/environments/{environment}',
     tag: 'Environments',
     summary: 'Change an environment',
-    permission: 'environments.write',
+    permission: 'environments.place',
     about: { kind: 'environment', param: 'environment' },
     body: z.strictObject({ kube_namespace: kubeNamespace.optional() }),
     answer: environment,
