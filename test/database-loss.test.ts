@@ -4,6 +4,7 @@ import { type Promgate, startPromgate } from '../src/app.ts';
 import { createLog } from '../src/ops/log.ts';
 import { openDatabase } from '../src/storage/database.ts';
 import { tester } from './support/actor.ts';
+import { apiOf } from './support/api.ts';
 import { ask } from './support/ask.ts';
 import { type FlakyLink, startFlakyLink } from './support/flaky-link.ts';
 import { startTestPromgate, type TestPromgate, type TestToken } from './support/promgate.ts';
@@ -70,6 +71,24 @@ describe('when the database', () => {
     await expect.poll(ready, { timeout: 5_000 }).toBe(200);
     expect(await query(other)).toBe(401);
     expect(await query(token)).toBe(200);
+  });
+
+  it('was gone at a reload, what a removed OpenID provider gave is taken away once it is back', async () => {
+    const api = await apiOf(owner);
+    const { id, cookie } = await api.user({ admin: true });
+    const endpoint = `${promgate.url}/acme/shop/-/prometheus/api/v1/query?query=up`;
+    const status = async () => (await ask(endpoint, { headers: { cookie } })).status;
+    await expect.poll(status).toBe(200);
+    await api.database.write((trx) =>
+      trx.updateTable('sessions').set({ provider: 'removed' }).where('user_id', '=', id).execute(),
+    );
+    await link.cut();
+    promgate.reload({ ...owner.settings, logLevel: 'info' });
+    await expect.poll(() => logs.join('')).toContain('could not be taken away');
+    expect(await status()).toBe(200);
+    await link.mend();
+    await expect.poll(status, { timeout: 10_000 }).toBe(401);
+    await api.close();
   });
 
   it('is silent, answers go on and the process is not ready; a stop does not wait for it', async () => {
