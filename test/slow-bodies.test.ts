@@ -39,23 +39,26 @@ type Credentials = Readonly<Record<string, string>>;
 const url = () => `${promgate.endpoint('acme/shop:production')}/api/v1/query`;
 const look = (headers: Credentials) => ask(`${url()}?query=up`, { headers });
 
+const question = { path: () => new URL(url()).pathname, type: 'application/x-www-form-urlencoded', body: 'query=up' };
+const check = { path: () => '/-/api/v1/promql/check', type: 'application/json', body: '{"query":"up"}' };
+
 /** A question whose body stops in the middle; the function sends the rest, and gives the whole answer. */
-async function begin(credentials: Credentials): Promise<() => Promise<string>> {
+async function begin(credentials: Credentials, { path, type, body } = question): Promise<() => Promise<string>> {
   await expect.poll(async () => (await look(credentials)).status).toBe(200);
   const connection = await connectRaw(promgate.url);
   const lines = Object.entries({
     ...credentials,
     host: 'promgate',
     connection: 'close',
-    'content-type': 'application/x-www-form-urlencoded',
-    'content-length': '8',
+    'content-type': type,
+    'content-length': String(body.length),
     // The server says so once it has let the request in.
     expect: '100-continue',
   }).map(([name, value]) => `${name}: ${value}\r\n`);
-  connection.send(`POST ${new URL(url()).pathname} HTTP/1.1\r\n${lines.join('')}\r\nquery`);
+  connection.send(`POST ${path()} HTTP/1.1\r\n${lines.join('')}\r\n${body.slice(0, 5)}`);
   await expect.poll(() => connection.received().toString()).toMatch(/^HTTP\/1.1 100 /);
   return async () => {
-    connection.send('=up');
+    connection.send(body.slice(5));
     await connection.ended;
     return connection
       .received()
@@ -79,6 +82,14 @@ describe('while the body of a question is on its way', () => {
     const asked = one.requests.length;
     expect(await end()).toMatch(/^HTTP\/1.1 401 /);
     expect(one.requests).toHaveLength(asked);
+  });
+
+  it('its token is revoked: the query is not checked either', async () => {
+    const { id, basic: authorization } = await promgate.token('acme/shop:production');
+    const end = await begin({ authorization }, check);
+    await revokeToken(api.database, id, tester);
+    await expect.poll(async () => (await look({ authorization })).status).toBe(401);
+    expect(await end()).toMatch(/^HTTP\/1.1 401 /);
   });
 
   it('the session ends: it is refused', async () => {

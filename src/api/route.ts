@@ -52,14 +52,14 @@ export function apiRoute(
       // Before the body is read: whoever may not ask cannot make us read one.
       onRequest: async (request, reply) => {
         const visit = begin(request, reply);
-        const caller = await callerOf(request.raw);
-        visit.caller = caller;
+        visit.caller = await callerOf(request.raw);
         if (request.method !== 'POST') throw methodNotAllowed('POST');
       },
       handler: async (request, reply) => {
         const visit = visitOf(request);
-        const { caller } = visit;
-        if (caller === null) throw new Error('nobody asks');
+        // Once more: while the body came, what it came with may have ended.
+        const caller = await callerOf(request.raw);
+        visit.caller = caller;
         return reply.send(await answer(request.body, caller, visit));
       },
     });
