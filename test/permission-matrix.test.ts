@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createPasswords } from '../src/access/passwords.ts';
-import { type Scope, scopes } from '../src/access/permissions.ts';
+import { type PermissionName, permissions, type Scope, scopes } from '../src/access/permissions.ts';
 import { operations } from '../src/api/operations/index.ts';
 import { openKeyring } from '../src/storage/crypto.ts';
 import { openDatabase } from '../src/storage/database.ts';
@@ -187,6 +187,11 @@ it('there is a sample for every operation, and none for anything else', () => {
 it('every operation says of itself that it needs what it needs', () => {
   const said = operations.map(({ id, permission }) => [id, permission]);
   expect(said).toEqual(operations.map(({ id }) => [id, samples[id]?.needs]));
+});
+
+it('every permission of the table is what some operation needs', () => {
+  const needed = new Set(Object.values(samples).map(({ needs }) => needs));
+  expect(Object.keys(permissions).filter((name) => !needed.has(name as PermissionName))).toEqual([]);
 });
 
 describe.each(all)('$id', ({ id }) => {
