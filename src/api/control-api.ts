@@ -5,14 +5,12 @@
 import { hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { z } from 'zod';
 import { clientAddress } from '../access/client-address.ts';
 import type { Oidc } from '../access/oidc.ts';
 import type { Passwords } from '../access/passwords.ts';
 import { type PermissionName, permissions, permits } from '../access/permissions.ts';
 import type { Throttle } from '../access/throttle.ts';
 import type { Settings } from '../config/settings.ts';
-import { issueMessage } from '../config/shapes.ts';
 import type { Directory } from '../directory/snapshot.ts';
 import { PromgateError } from '../errors.ts';
 import type { GatewaySettings } from '../gateway/entrance.ts';
@@ -28,9 +26,10 @@ import type { Database } from '../storage/database.ts';
 import type { Trx } from '../storage/schema.ts';
 import type { AskServer } from '../upstream/collect.ts';
 import { type ApiCaller, type CallerParts, identifyApiCaller } from './caller.ts';
+import { inputOf } from './input.ts';
 import { findNamed, findObject, roleOn } from './objects.ts';
 import type { About, Call, Operation } from './operation.ts';
-import { bodyProblem, FaultyRequest, noSuchThing, sendProblem } from './problem.ts';
+import { bodyProblem, noSuchThing, sendProblem } from './problem.ts';
 
 /** What operations work with, beside the transaction. */
 export interface ApiServices extends CallerParts {
@@ -298,11 +297,4 @@ async function* linesOf(operation: Operation, pages: AsyncIterable<readonly unkn
  */
 function shaped({ answer }: Operation, result: unknown): unknown {
   return answer === null ? result : answer.parse(result);
-}
-
-function inputOf(schema: z.ZodType | undefined, given: unknown, where: 'query' | 'body'): unknown {
-  if (schema === undefined) return undefined;
-  const parsed = schema.safeParse(given, { error: issueMessage });
-  if (!parsed.success) throw new FaultyRequest(parsed.error.issues, where);
-  return parsed.data;
 }

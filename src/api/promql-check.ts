@@ -11,6 +11,7 @@ import type { Visit } from '../gateway/visit.ts';
 import type { Guard } from '../guard/decide.ts';
 import { askedProblems, type Explanation, explainQuery, type Place } from '../guard/explain.ts';
 import { targetKey } from '../guard/rates.ts';
+import { refuseMany } from './input.ts';
 import { FaultyRequest } from './problem.ts';
 import { type ApiParts, apiRoute, openTarget } from './route.ts';
 
@@ -42,6 +43,7 @@ export function promqlCheck(parts: PromqlCheckParts): (app: FastifyInstance, opt
   return apiRoute(parts, { url: '/-/api/v1/promql/check', endpoint: 'promql_check', maxBody: 1024 * 1024, answer });
 
   async function answer(given: unknown, caller: Caller, visit: Visit): Promise<Explanation> {
+    refuseMany(given);
     const parsed = promqlCheckBody.safeParse(given);
     if (!parsed.success) throw new FaultyRequest(parsed.error.issues);
     const { query, environment, time, start, end, step, variables } = parsed.data;

@@ -13,11 +13,14 @@ export function idIn(text = ''): number {
 /** RFC 3339, UTC, with milliseconds. */
 export const time = z.iso.datetime().meta({ description: 'RFC 3339.' });
 
-/** Unix milliseconds as the API writes them. */
+/** The last moment that RFC 3339 can write, in Unix milliseconds. */
+export const lastMoment = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** Unix milliseconds as the API writes them; what is later than {@link lastMoment} (the command line sets no end) as that. */
 export function timeText(at: number): string;
 export function timeText(at: number | null): string | null;
 export function timeText(at: number | null): string | null {
-  return at === null ? null : new Date(at).toISOString();
+  return at === null ? null : new Date(Math.min(at, lastMoment)).toISOString();
 }
 
 export const role = z.enum(roles);

@@ -38,6 +38,19 @@ describe('paths of groups and projects', () => {
     expect(projectPathProblem(deep(22))).toContain('20');
   });
 
+  it('have at most 1024 characters in all', () => {
+    const path = Array.from({ length: 4 }, () => 'a'.repeat(255)).join('/');
+    expect(groupPathProblem(path)).toBeNull();
+    expect(projectPathProblem(`${path}/b`)).toContain('1024');
+    expect(groupPathProblem(`${path}/b`)).toContain('1024');
+  });
+
+  it('do not start with the name of the whole installation', () => {
+    expect(groupPathProblem('instance')).toContain('installation');
+    expect(projectPathProblem('Instance/shop')).toContain('installation');
+    expect(groupPathProblem('acme/instance')).toBeNull();
+  });
+
   it('have a group above every project', () => {
     expect(projectPathProblem('shop')).toContain('group');
   });

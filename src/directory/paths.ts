@@ -9,6 +9,8 @@ const reservedSegments = new Set(['-', 'api', 'groups', 'assets', 'metrics', 'lo
 
 const maxGroupDepth = 20;
 const maxLength = 255;
+/** Of a whole path: an index of PostgreSQL takes texts of 2,704 bytes at most. */
+const maxPath = 1_024;
 
 /** What is wrong with `path` as a group's full path, or `null`. */
 export function groupPathProblem(path: string): string | null {
@@ -29,6 +31,9 @@ function pathProblem(segments: readonly string[], limit: number, tooDeep: string
   }
   const [first = ''] = segments;
   if (reservedSegments.has(first.toLowerCase())) return `must not start with "${first}": that part of the URL is taken`;
+  // Where names of anything are taken it means the whole installation.
+  if (first.toLowerCase() === 'instance') return 'must not start with "instance", which stands for the whole installation';
+  if (segments.join('/').length > maxPath) return `must have at most ${maxPath} characters in all`;
   return segments.length > limit ? tooDeep : null;
 }
 

@@ -21,8 +21,12 @@ export function templateProblem(text: string): string | null {
   return `may hold only these variables in double braces: ${templateVariables.join(', ')}`;
 }
 
+/** Characters: what follows takes the longer the longer the text is, and no server's URL is longer. */
+const maxUrl = 2_048;
+
 /** `http(s)://host[:port][/prefix]` and nothing more: the rest belongs to the question or to `auth`. */
 export function serverUrlProblem(text: string): string | null {
+  if (text.length > maxUrl) return `must have at most ${maxUrl} characters`;
   if (!/^https?:\/\//i.test(text)) return 'must start with http:// or https://';
   if (/[\s\\]/.test(text) || !URL.canParse(text)) return 'is not a URL such as http://127.0.0.1:9090';
   const url = new URL(text);
@@ -83,11 +87,20 @@ export function labelNameProblem(name: string): string | null {
   return /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) ? null : 'is not a label name';
 }
 
+const beginCertificate = '-----BEGIN CERTIFICATE-----';
+const endCertificate = '-----END CERTIFICATE-----';
+
 /** One or more certificates in PEM. */
 export function certificateProblem(pem: string): string | null {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g);
-  if (blocks === null) return 'is not a certificate in PEM form (-----BEGIN CERTIFICATE-----)';
-  const bad = blocks.findIndex((block) => !parses(() => new X509Certificate(block)));
+  // Cut and not matched by an expression: one that looks for an end after each beginning takes minutes for a text of beginnings.
+  const [, ...blocks] = pem.split(beginCertificate);
+  if (blocks.length === 0 || !pem.includes(endCertificate)) {
+    return 'is not a certificate in PEM form (-----BEGIN CERTIFICATE-----)';
+  }
+  const bad = blocks.findIndex((block) => {
+    const [body = '', ...rest] = block.split(endCertificate);
+    return rest.length === 0 || !parses(() => new X509Certificate(`${beginCertificate}${body}${endCertificate}`));
+  });
   if (bad < 0) return null;
   return blocks.length === 1 ? 'holds a damaged certificate' : `holds a damaged certificate, the ${bad + 1}. of ${blocks.length}`;
 }

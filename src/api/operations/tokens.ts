@@ -9,7 +9,7 @@ import type { Trx } from '../../storage/schema.ts';
 import type { ApiServices } from '../control-api.ts';
 import { operation } from '../operation.ts';
 import { faultAt } from '../problem.ts';
-import { id, page, pageOf, paging, time, timeText } from '../shapes.ts';
+import { id, lastMoment, page, pageOf, paging, time, timeText } from '../shapes.ts';
 
 const kinds = ['group', 'project', 'environment'] as const;
 
@@ -110,6 +110,7 @@ export const tokenOperations = [
       username: z.string('must be a text').optional().meta({ description: 'For HTTP Basic. Left out: `token-` and its number.' }),
       expires_at: z.iso
         .datetime({ offset: true, error: 'must be a time such as 2030-01-31T00:00:00Z, or null' })
+        .refine((text) => Date.parse(text) <= lastMoment, 'must be before the year 10000; null: never')
         .nullable()
         .default(null)
         .meta({ description: 'RFC 3339; null: never.' }),
@@ -166,6 +167,7 @@ export const tokenOperations = [
     async run({ trx, object, caller, now, body, services, recorded }) {
       const grace = parseDuration(body.grace);
       if (grace === null) throw faultAt(['grace'], 'must be a duration such as 30m, 24h or 0');
+      if (now + grace > lastMoment) throw faultAt(['grace'], 'must end before the year 10000');
       recorded();
       return showIssued(trx, await rotateTokenIn(trx, Number(object.id), grace, caller.actor, now), now, services);
     },
