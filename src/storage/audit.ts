@@ -1,5 +1,5 @@
 /** The audit log's rows: written with what they are about, read and exported page by page. */
-import { SqliteAdapter, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Actor, AuditAction, AuditEvent, AuditObject } from '../ops/audit.ts';
 import { chunks } from './chunks.ts';
 import type { Database } from './database.ts';
@@ -34,7 +34,13 @@ export async function recordCounted(
     count,
     detail: JSON.stringify(detail),
   }));
-  for (const chunk of chunks(rows)) await trx.insertInto('audit_events').values(chunk).execute();
+  for (const chunk of chunks(rows)) {
+    const written = await trx.insertInto('audit_events').values(chunk).returning(['id', 'group_ids']).execute();
+    const groups = written.flatMap(({ id, group_ids }) =>
+      group_ids.split(',').flatMap((each) => (each === '' ? [] : [{ group_id: Number(each), event_id: id }])),
+    );
+    for (const part of chunks(groups)) await trx.insertInto('audit_event_groups').values(part).execute();
+  }
 }
 
 /** As it is told: JSON, in the API and in exports. */
@@ -52,8 +58,8 @@ export interface AuditEntry {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
-/** Whose events may be seen: all, or those in one of the groups or of one of the projects. */
-export type Visible = 'all' | { readonly groupIds: readonly number[]; readonly projectIds: readonly number[] };
+/** Whose events may be seen: all, or those of a group and what lies in it, or of a project and what lies in it. */
+export type Visible = 'all' | { readonly groupId: number } | { readonly projectId: number };
 
 export interface AuditFilter {
   readonly visible: Visible;
@@ -71,8 +77,9 @@ export interface AuditFilter {
 /** At most `limit` events, newest first; with `before` those older than the event of that id. */
 export async function readEvents(trx: Trx, filter: AuditFilter & { before?: number; limit: number }): Promise<AuditEntry[]> {
   const { before, limit } = filter;
-  const fitting = matching(trx, filter).orderBy('id', 'desc').limit(limit);
-  return (await (before === undefined ? fitting : fitting.where('id', '<', before)).execute()).map(entryOf);
+  const id = idOf(filter);
+  const fitting = matching(trx, filter).orderBy(id, 'desc').limit(limit);
+  return (await (before === undefined ? fitting : fitting.where(id, '<', before)).execute()).map(entryOf);
 }
 
 const EXPORT_PAGE = 500;
@@ -88,10 +95,11 @@ export async function* exportEvents(
 ): AsyncGenerator<AuditEntry[], void, undefined> {
   const newest = await database.read((trx) => readEvents(trx, { ...filter, limit: 1 }));
   const last = newest[0]?.id ?? 0;
+  const id = idOf(filter);
   for (let after = 0; after < last; ) {
     const from = after;
     const rows = await database.read((trx) =>
-      matching(trx, filter).where('id', '>', from).where('id', '<=', last).orderBy('id').limit(page).execute(),
+      matching(trx, filter).where(id, '>', from).where(id, '<=', last).orderBy(id).limit(page).execute(),
     );
     if (rows.length === 0) return;
     yield rows.map(entryOf);
@@ -99,9 +107,19 @@ export async function* exportEvents(
   }
 }
 
+/** An event's id, where the index that leads to it has it: in its order nothing is gone through in vain. */
+function idOf({ visible }: AuditFilter) {
+  return visible !== 'all' && 'groupId' in visible ? sql<number>`audit_event_groups.event_id` : sql<number>`audit_events.id`;
+}
+
 function matching(trx: Trx, { visible, object, actor, action, since, until }: AuditFilter) {
-  let query = trx.selectFrom('audit_events').selectAll();
-  if (visible !== 'all') query = query.where(isVisible(trx, visible));
+  let query = trx.selectFrom('audit_events').selectAll('audit_events');
+  if (visible !== 'all') {
+    query =
+      'projectId' in visible
+        ? query.where('project_id', '=', visible.projectId)
+        : query.innerJoin('audit_event_groups', 'event_id', 'audit_events.id').where('group_id', '=', visible.groupId);
+  }
   if (object !== undefined) query = query.where('object_kind', '=', object.kind);
   if (object?.id !== undefined) query = query.where('object_id', '=', object.id);
   if (actor !== undefined) query = query.where('actor_kind', '=', actor.kind);
@@ -110,25 +128,6 @@ function matching(trx: Trx, { visible, object, actor, action, since, until }: Au
   if (since !== undefined) query = query.where('at', '>=', since);
   if (until !== undefined) query = query.where('at', '<', until);
   return query;
-}
-
-/** Sets of any size, looked up and not gone through for each row: the log is long, and an owner may own thousands of groups. */
-function isVisible(trx: Trx, { groupIds, projectIds }: Exclude<Visible, 'all'>) {
-  if (trx.getExecutor().adapter instanceof SqliteAdapter) {
-    const [groups, projects] = [JSON.stringify(groupIds), JSON.stringify(projectIds)];
-    return sql<boolean>`(
-      project_id in (select value from json_each(${projects}))
-      or exists (
-        select 1 from json_each('[' || trim(group_ids, ',') || ']')
-        where value in (select value from json_each(${groups}))
-      )
-    )`;
-  }
-  const [groups, projects] = [`{${groupIds.join(',')}}`, `{${projectIds.join(',')}}`];
-  return sql<boolean>`(
-    project_id = any(${projects}::bigint[])
-    or string_to_array(trim(group_ids, ','), ',')::bigint[] && ${groups}::bigint[]
-  )`;
 }
 
 function entryOf(row: Row<'audit_events'>): AuditEntry {

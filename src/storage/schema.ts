@@ -22,6 +22,7 @@ export interface Schema {
   one_time_links: OneTimeLinkRow;
   sign_in_failures: SignInFailureRow;
   audit_events: AuditEventRow;
+  audit_event_groups: AuditEventGroupRow;
   usage_days: UsageDayRow;
 }
 
@@ -262,6 +263,12 @@ export interface AuditEventRow {
   count: number;
   /** JSON object; never a secret. */
   detail: string;
+}
+
+/** A group that an event is told to the owners of. */
+export interface AuditEventGroupRow {
+  group_id: number;
+  event_id: number;
 }
 
 /** What a caller asked of an endpoint on one day. */

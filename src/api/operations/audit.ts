@@ -62,10 +62,7 @@ function filterOf(
   { kind, id }: AuditObject,
   { action, actor, object, since, until }: z.output<z.ZodObject<typeof filters>>,
 ): AuditFilter {
-  const visible =
-    kind === 'instance'
-      ? 'all'
-      : { groupIds: kind === 'group' ? [Number(id)] : [], projectIds: kind === 'project' ? [Number(id)] : [] };
+  const visible = kind === 'instance' ? 'all' : kind === 'group' ? { groupId: Number(id) } : { projectId: Number(id) };
   return {
     visible,
     ...(action === undefined ? {} : { action }),

@@ -113,6 +113,12 @@ function tables(id: string): string[] {
       count bigint not null,
       detail text not null
     )`,
+    // Of `group_ids`: whoever reads of a group that little happens in must not go through the whole log.
+    `create table audit_event_groups (
+      group_id bigint not null,
+      event_id bigint not null references audit_events (id) on delete cascade,
+      primary key (group_id, event_id)
+    )`,
     `create table usage_days (
       day bigint not null,
       caller_kind text not null,
@@ -142,6 +148,7 @@ const indexes = [
   'create index sign_in_failures_last on sign_in_failures (last_at)',
   'create index audit_events_at on audit_events (at)',
   'create index audit_events_project on audit_events (project_id, id) where project_id is not null',
+  'create index audit_event_groups_event on audit_event_groups (event_id)',
   'create index usage_days_caller on usage_days (caller_kind, caller_id)',
   'create index usage_days_target on usage_days (level, target_id)',
 ];
