@@ -5,7 +5,7 @@ import { parseDirectoryName } from '../directory/paths.ts';
 import { type AuditObject, theInstance } from '../ops/audit.ts';
 import { environmentObject, groupObject, objectOf, projectObject, type StoredKind } from '../storage/audit-objects.ts';
 import { inChunks } from '../storage/chunks.ts';
-import { findEnvironment, listEnvironments } from '../storage/environments.ts';
+import { findEnvironment } from '../storage/environments.ts';
 import { findGroup } from '../storage/groups.ts';
 import { findProject } from '../storage/projects.ts';
 import type { Trx } from '../storage/schema.ts';
@@ -33,9 +33,7 @@ export async function findNamed(trx: Trx, name: string): Promise<AuditObject | n
   const project = await findProject(trx, path);
   if (environment !== null) {
     if (project === undefined) return null;
-    const row =
-      (await findEnvironment(trx, project.id, environment)) ??
-      (await listEnvironments(trx, project.id)).find(({ slug }) => slug === environment);
+    const row = await findEnvironment(trx, project.id, environment);
     return row === undefined ? null : environmentObject(trx, row);
   }
   if (project !== undefined) return projectObject(trx, project);

@@ -1,6 +1,6 @@
 /** Finding one thing of the directory in the database by its name, as a person writes it. */
 import { PromgateError } from '../errors.ts';
-import { environmentsByIds, findEnvironment, listEnvironments } from '../storage/environments.ts';
+import { environmentsByIds, findEnvironment } from '../storage/environments.ts';
 import { findGroup, groupsByIds } from '../storage/groups.ts';
 import type { TokenOwner } from '../storage/owner.ts';
 import { findProject, projectsByIds } from '../storage/projects.ts';
@@ -47,9 +47,7 @@ async function findEnvironmentTarget(trx: Trx, text: string): Promise<FoundTarge
   }
   const project = await findProject(trx, path);
   if (project === undefined) throw new PromgateError('not_found', `There is no project ${path}.`);
-  const row =
-    (await findEnvironment(trx, project.id, environment)) ??
-    (await listEnvironments(trx, project.id)).find((each) => each.slug === environment);
+  const row = await findEnvironment(trx, project.id, environment);
   if (row === undefined) throw new PromgateError('not_found', `The project ${project.path} has no environment "${environment}".`);
   return environmentTarget(project, row);
 }

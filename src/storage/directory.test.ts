@@ -62,8 +62,16 @@ describe.each(dialects)('groups, projects and environments on %s', (dialect) => 
     expect(await read((trx) => environments.findEnvironment(trx, project.id, 'production'))).toEqual(environment);
     expect(await read((trx) => environments.findEnvironment(trx, project.id, 'Production'))).toBeUndefined();
     expect(await read((trx) => environments.findEnvironment(trx, project.id + 1, 'production'))).toBeUndefined();
-    expect(await read((trx) => environments.listEnvironments(trx, project.id))).toEqual([environment]);
-    expect(await read((trx) => environments.listEnvironments(trx, project.id + 1))).toEqual([]);
+  });
+
+  it('are found, where no environment of the project has the name, by a slug', async () => {
+    const project = await newProject('acme/shop', (await newGroup('acme')).id);
+    const add = (name: string, slug: string) =>
+      write((trx) => insertEnvironment(trx, { project_id: project.id, name, slug, kube_namespace: '', managed_by: null }));
+    const [first, second] = [await add('a', 'b'), await add('b', 'c')];
+    const find = (name: string, slug?: string) => read((trx) => environments.findEnvironment(trx, project.id, name, slug));
+    expect([await find('a'), await find('b'), await find('c')]).toEqual([first, second, second]);
+    expect([await find('d'), await find('d', 'b')]).toEqual([undefined, first]);
   });
 
   it('are changed one by one', async () => {

@@ -19,17 +19,16 @@ export async function deleteEnvironments(trx: Trx, ids: Iterable<number>): Promi
   for (const chunk of chunks(ids)) await trx.deleteFrom('environments').where('id', 'in', chunk).execute();
 }
 
-export function findEnvironment(trx: Trx, projectId: number, name: string): Promise<Row<'environments'> | undefined> {
-  return trx
-    .selectFrom('environments')
-    .selectAll()
-    .where('project_id', '=', projectId)
-    .where('name', '=', name)
-    .executeTakeFirst();
-}
-
-export function listEnvironments(trx: Trx, projectId: number): Promise<Row<'environments'>[]> {
-  return trx.selectFrom('environments').selectAll().where('project_id', '=', projectId).orderBy('id').execute();
+/** With the name, else with the slug. */
+export async function findEnvironment(
+  trx: Trx,
+  projectId: number,
+  name: string,
+  slug: string = name,
+): Promise<Row<'environments'> | undefined> {
+  const own = trx.selectFrom('environments').selectAll().where('project_id', '=', projectId);
+  // One after the other, each along its index.
+  return (await own.where('name', '=', name).executeTakeFirst()) ?? (await own.where('slug', '=', slug).executeTakeFirst());
 }
 
 export function allEnvironments(trx: Trx): Promise<Row<'environments'>[]> {

@@ -7,8 +7,8 @@ import { environmentObject } from '../../storage/audit-objects.ts';
 import { heldBy } from '../../storage/audit-removal.ts';
 import {
   deleteEnvironments,
+  findEnvironment,
   insertEnvironments,
-  listEnvironments,
   type PlacedEnvironment,
   placedEnvironment,
   placedEnvironmentsAfter,
@@ -99,7 +99,7 @@ export const environmentOperations = [
       }
       const project_id = Number(object.id);
       const slug = environmentSlug(name);
-      const taken = (await listEnvironments(trx, project_id)).find((each) => each.name === name || each.slug === slug);
+      const taken = await findEnvironment(trx, project_id, name, slug);
       if (taken !== undefined) {
         const other = taken.name === name ? '' : `, whose slug ${slug} is the same`;
         throw new PromgateError('conflict', `${object.name} has an environment ${taken.name} already${other}`);
