@@ -182,6 +182,16 @@ describe.each(dialects)('users on %s', (database) => {
     expect((await admin.get(`/users/${user.id}`)).body).toMatchObject({ admin: true, admin_by: 'gitlab' });
   });
 
+  test('an administrator by the rules of a provider is none by hand because somebody sent back what was read', async () => {
+    const user = await api.user();
+    await api.database.write((trx) => updateUser(trx, user.id, { admin_by: 'gitlab' }));
+    const { admin: wasAdmin, name } = (await admin.get(`/users/${user.id}`)).body;
+    const answer = await admin.patch(`/users/${user.id}`, { admin: wasAdmin, name });
+    expect(answer.body).toMatchObject({ admin: true, admin_by: 'gitlab' });
+    await api.database.write((trx) => updateUser(trx, user.id, { admin_by: null }));
+    expect((await admin.get(`/users/${user.id}`)).body.admin).toBe(false);
+  });
+
   test('who is removed is gone with sessions and roles, and owners read that the member is gone', async () => {
     const user = await api.user();
     await user.join('acme', 'reporter');

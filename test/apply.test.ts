@@ -96,6 +96,18 @@ describe.each(dialects)('apply on %s', (dialect) => {
     ]);
   });
 
+  it('frees a server that somebody else set up just as the file has it', async () => {
+    const file = 'servers: [{ name: shared, url: "http://10.0.0.9:9090" }]';
+    await apply(file);
+    const restricted = async () => (await home.database.read(allServers)).map((row) => row.restricted);
+    await home.database.write((trx) => trx.updateTable('servers').set({ restricted: 1 }).execute());
+    expect((await apply(file)).changes).toEqual([
+      { action: 'changed', kind: 'server', name: 'shared', owner: 'instance', fields: ['restricted'] },
+    ]);
+    expect(await restricted()).toEqual([0]);
+    expect((await apply(file)).counts.unchanged).toBe(1);
+  });
+
   it('stores all that the file says of a server, its secrets encrypted', async () => {
     await apply(shop);
     const rows = await home.database.read(allServers);

@@ -9,7 +9,7 @@ import type { ServerChanges } from './server-shapes.ts';
 
 export interface ChangedServer {
   readonly server: ServerDefinition;
-  /** Whether it may connect only where `outbound` allows; see {@link mayPoint}. */
+  /** Whether it may connect only where `outbound` allows. */
   readonly restricted: boolean;
   /** Whether its URL has to be checked for that: it was not so before, or for another URL. */
   readonly check: boolean;

@@ -37,7 +37,7 @@ export function applyResult(dryRun: boolean, changes: readonly Change[]): ApplyR
   return { dryRun, changes, counts };
 }
 
-/** The keys of the file in which `row` differs from `spec`. */
+/** The keys of the file in which `row` differs from `spec`; and `restricted`, which no server of a file is. */
 export function changedFields(row: Row<'servers'>, spec: ServerSpec, keyring: Keyring): string[] {
   const now = current(row, keyring);
   // Sealed with a key that is lost (`--new-key` came before), or not by us: the file says what it should be.
@@ -57,6 +57,7 @@ export function changedFields(row: Row<'servers'>, spec: ServerSpec, keyring: Ke
     ['cache', now.cache, spec.cache],
     ['expose', now.expose, spec.expose],
     ['verify', now.verify, spec.verify],
+    ['restricted', now.restricted, false],
   ];
   return pairs.filter(([, is, shall]) => !isDeepStrictEqual(is, shall)).map(([field]) => field);
 }

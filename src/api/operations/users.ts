@@ -181,7 +181,8 @@ export const userOperations = [
       const changes = {
         name: body.name === undefined ? row.name : body.name.trim() || row.username,
         email: body.email === undefined ? row.email : body.email,
-        admin: body.admin === undefined ? row.admin : Number(body.admin),
+        // Who sends back what was read must not make lasting what a provider's rules give.
+        admin: body.admin === undefined || body.admin === isAdministrator(row) ? row.admin : Number(body.admin),
       };
       const changed = (Object.keys(changes) as (keyof typeof changes)[]).filter((key) => changes[key] !== row[key]);
       if (changed.length > 0) {
