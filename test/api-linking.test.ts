@@ -42,6 +42,9 @@ test('an account at a provider is linked when the browser that asked for it come
   expect(new URL(begun.body.location).origin).toBe(provider.issuer);
   expect((await user.get('/user/identities')).body.items).toEqual([]);
 
+  // Pages go by what the process knows; the session was put into the database behind its back.
+  const home = () => fetch(promgate.url, { headers: { cookie: user.cookie }, redirect: 'manual' });
+  await expect.poll(async () => (await home()).status).toBe(200);
   const browser = new Browser();
   browser.keep(promgate.url, `${user.cookie}; Path=/`);
   for (const cookie of begun.headers.getSetCookie()) browser.keep(promgate.url, cookie);
