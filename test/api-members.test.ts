@@ -186,7 +186,7 @@ describe.each(dialects)('members on %s', (database) => {
     const answer = await owner.post('/members', { user: 7, role: 'boss' });
     expect(answer.body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(['#/of', '#/user', '#/role']);
     expect((await owner.get('/members')).body.errors).toEqual([
-      { parameter: 'of', detail: 'must be the path of a group or project' },
+      { parameter: 'of', detail: 'is missing; it must be the path of a group or project' },
     ]);
   });
 });

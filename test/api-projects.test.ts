@@ -115,7 +115,7 @@ describe.each(dialects)('projects on %s', (database) => {
       { pointer: '#/name', detail: expect.stringContaining('may hold only letters') },
     ]);
     expect((await owner.post('/projects', { name: 'x' })).body.errors).toEqual([
-      { pointer: '#/group', detail: 'must be the path of a group' },
+      { pointer: '#/group', detail: 'is missing; it must be the path of a group' },
     ]);
     // The instance holds groups only, and a project holds none.
     expect((await owner.post('/projects', { group: 'acme/shop', name: 'x' })).status).toBe(404);

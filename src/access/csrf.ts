@@ -45,6 +45,9 @@ export function checkCsrf(
   const expected = Buffer.from(csrfToken(key, session));
   const presented = Buffer.from(typeof given === 'string' ? given : '');
   if (presented.length !== expected.length || !timingSafeEqual(presented, expected)) {
-    throw new PromgateError('forbidden', 'the CSRF token is missing or belongs to another session: load the page again');
+    throw new PromgateError(
+      'forbidden',
+      'the CSRF token is missing or belongs to another session: load the page again, or send csrf_token of GET /-/api/v1/session as X-CSRF-Token',
+    );
   }
 }

@@ -69,6 +69,8 @@ type Found = Omit<ApiCaller, 'actor' | 'user'> & { readonly user: User };
 async function byPersonalToken(trx: Trx, text: string, now: number, parts: CallerParts): Promise<Found> {
   if (isTokenText(text))
     throw unauthorized('the token of an endpoint opens no part of this API: sign in, or bring a personal token');
+  if (/^[\w-]+\.[\w-]+\.[\w-]+$/.test(text))
+    throw unauthorized('a JWT opens endpoints, and no part of this API: bring a personal token');
   const token = isPersonalTokenText(text) ? await findPersonalToken(trx, hashToken(text)) : undefined;
   // Before the user is looked up: what it costs must not tell that there was such a token.
   const alive = token !== undefined && token.revoked_at === null && (token.expires_at ?? Infinity) > now;

@@ -123,7 +123,11 @@ export function controlApi(
         unchanged() {
           told = true;
         },
-        may: (permission, about) => mayHe(trx, caller, permission, about),
+        async may(permission, about) {
+          const allowed = await mayHe(trx, caller, permission, about);
+          if (!allowed) noteRefusal(operation, permission, caller, about);
+          return allowed;
+        },
         header: (name, value) => void reply.header(name, value),
       };
       if (operation.current !== undefined)
@@ -177,9 +181,7 @@ export function controlApi(
     caller: ApiCaller,
     object: AuditObject | null,
   ): PromgateError {
-    if (operation.transaction === 'write' && object !== null) {
-      parts.refusals.note({ actor: caller.actor, action: 'refused', object, detail: { permission } });
-    }
+    if (object !== null) noteRefusal(operation, permission, caller, object);
     const { scope } = permissions[permission];
     // What a token was not made for is no secret: its owner may look up all of it.
     if (caller.scopes !== null && (scope === null || !caller.scopes.includes(scope))) {
@@ -187,6 +189,11 @@ export function controlApi(
       return new PromgateError('forbidden', `this needs ${needed}`);
     }
     return noSuchThing();
+  }
+
+  /** Of changes alone: who may not look is told that there is nothing. */
+  function noteRefusal({ transaction }: Operation, permission: PermissionName, { actor }: ApiCaller, object: AuditObject): void {
+    if (transaction === 'write') parts.refusals.note({ actor, action: 'refused', object, detail: { permission } });
   }
 
   function send(operation: Operation, request: FastifyRequest, reply: FastifyReply, result: unknown): FastifyReply {

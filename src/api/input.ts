@@ -11,7 +11,7 @@ const MOST = 2_000;
 export function inputOf(schema: z.ZodType | undefined, given: unknown, where: 'query' | 'body'): unknown {
   if (schema === undefined) return undefined;
   refuseMany(given, where);
-  const parsed = schema.safeParse(given, { error: issueMessage });
+  const parsed = schema.safeParse(given, { error: issueMessage, reportInput: true });
   if (!parsed.success) throw new FaultyRequest(parsed.error.issues, where);
   return parsed.data;
 }

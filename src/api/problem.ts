@@ -20,10 +20,22 @@ export class FaultyRequest extends PromgateError {
     this.faults = issues.flatMap((issue) =>
       issue.code === 'unrecognized_keys'
         ? issue.keys.map((key) => at([...issue.path, key], where === 'body' ? 'unknown key' : 'unknown parameter'))
-        : // Of a key that is none, what is wrong with it.
-          [at(issue.path, (issue.code === 'invalid_key' ? issue.issues[0]?.message : undefined) ?? issue.message)],
+        : [at(issue.path, isMissing(issue) ? `is missing; it ${issue.message}` : reasonOf(issue))],
     );
   }
+}
+
+/** Known where the input was reported. */
+function isMissing(issue: $ZodIssue): boolean {
+  const { code, path, message } = issue;
+  return (
+    code === 'invalid_type' && path.length > 0 && 'input' in issue && issue.input === undefined && message.startsWith('must ')
+  );
+}
+
+/** Of a key that is none, what is wrong with it. */
+function reasonOf(issue: $ZodIssue): string {
+  return (issue.code === 'invalid_key' ? issue.issues[0]?.message : undefined) ?? issue.message;
 }
 
 /** A fault that only a look at the whole, or at the database, shows. `path` leads to it in the body. */

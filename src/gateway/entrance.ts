@@ -61,11 +61,9 @@ function known(caller: Caller | null): Caller {
 }
 
 function unauthorized(): PromgateError {
-  return new PromgateError(
-    'unauthorized',
-    'a valid token is required: HTTP Basic with its username and the token, or Bearer with the token',
-    { headers: { 'WWW-Authenticate': 'Basic realm="promgate"' } },
-  );
+  const message =
+    'a valid token is required: HTTP Basic with its username and the token, or Bearer with the token or the JWT of a trusted issuer';
+  return new PromgateError('unauthorized', message, { headers: { 'WWW-Authenticate': 'Basic realm="promgate"' } });
 }
 
 const tokenCallers = new WeakMap<Token, TokenCaller>();

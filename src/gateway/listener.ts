@@ -5,6 +5,7 @@
 import { createServer, type Server, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { sendProblem } from '../api/problem.ts';
 import { PromgateError } from '../errors.ts';
 import type { Corridor } from './corridor.ts';
 import { notFound, originForm } from './entrance.ts';
@@ -56,8 +57,9 @@ export function createGateway(corridor: Corridor, basePath: () => string): Fasti
   });
   // Before Fastify reads the body, for whose faults it has answers of its own.
   app.addHook('onRequest', (request, reply, done) => {
-    if (request.is404) refuseUnknown(reply);
-    else done();
+    if (!request.is404) done();
+    else if (request.url.startsWith('/-/api/')) sendProblem(reply, noSuchOperation());
+    else refuseUnknown(reply);
   });
   return app;
 }
@@ -67,6 +69,14 @@ function belowBase(url: string, basePath: string): string {
   const rest = url.startsWith(basePath) ? url.slice(basePath.length) : '';
   if (rest.startsWith('/')) return rest;
   return url === basePath || rest.startsWith('?') ? `/${rest}` : NOWHERE;
+}
+
+/** The mistake that everybody makes first is a path in a path. */
+function noSuchOperation(): PromgateError {
+  return new PromgateError(
+    'not_found',
+    'there is no such operation; the / of a name is written %2F, as in /projects/acme%2Fshop; the page /-/api/ has all operations',
+  );
 }
 
 function refuseUnknown(reply: FastifyReply): void {
