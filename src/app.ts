@@ -50,6 +50,7 @@ const GRACE = 30_000;
 /** How long a stop waits for the parts that answers need no more: the database may not answer. */
 const CLOSING = 5_000;
 const PRUNE_INTERVAL = 3_600_000;
+const FIRST_PRUNE = 60_000;
 /** How soon what a removed OpenID provider gave is taken away where the database did not answer. */
 const DROP_RETRY = 2_000;
 /** A process that was away for more changes than this reads the directory whole. */
@@ -96,9 +97,13 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       await database.write((trx) => pruneChanges(trx, KEPT_CHANGES));
       await pruneOld(database, { retention: current.audit.retention, now: Date.now() });
     };
-    const pruning = setInterval(() => {
+    const pruneNow = () => {
       prune().catch((error: unknown) => log.warn('what has had its time could not be removed', {}, error));
-    }, PRUNE_INTERVAL);
+    };
+    const pruning = setInterval(pruneNow, PRUNE_INTERVAL);
+    // A process that is started anew every day has to do it, too.
+    const firstPruning = setTimeout(pruneNow, FIRST_PRUNE);
+    opened.push(async () => clearTimeout(firstPruning));
     opened.push(async () => clearInterval(pruning));
 
     const metrics = createMetrics(

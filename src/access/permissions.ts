@@ -67,7 +67,11 @@ export const permissions = {
   'members.write': { role: 'owner', scope: 'members:write', meaning: 'add and remove members and change their roles' },
   'audit.read': { role: 'owner', scope: 'audit:read', meaning: 'read what was done to the group or project and below' },
   'users.read': { role: 'admin', scope: 'users:read', meaning: 'see all users' },
-  'users.write': { role: 'admin', scope: 'users:write', meaning: 'add, change, block and remove users; end their sessions' },
+  'users.write': {
+    role: 'admin',
+    scope: 'users:write',
+    meaning: 'add, change, block and remove users, make them administrators, end their sessions: as much as everything',
+  },
 } as const satisfies Record<string, Permission>;
 
 export type PermissionName = keyof typeof permissions;
