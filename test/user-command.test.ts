@@ -92,6 +92,45 @@ describe('promgate user', () => {
     expect((await askPage(`${promgate.url}/`, { cookie })).status).toBe(303);
   });
 
+  it('lets in again at once whoever has to wait after failed sign-ins', async () => {
+    const wrong = async (username: string) => {
+      const form = { username, password: 'wrong password here' };
+      return (await askPage(`${promgate.url}/login`, { form })).status;
+    };
+    const failUntilWaiting = async () => {
+      for (let i = 0; i < 5; i++) expect(await wrong('dora')).toBe(401);
+      expect(await wrong('dora')).toBe(429);
+    };
+    await failUntilWaiting();
+    const note = 'dora was not blocked; failed sign-ins are forgotten\n';
+    expect(await run(['unblock', 'DORA'])).toEqual({ code: 0, stdout: '', stderr: note });
+    await failUntilWaiting();
+    await run(['passwd', 'dora', '--password-stdin'], password);
+    await failUntilWaiting();
+    const { setup_url } = await json('passwd', 'dora');
+    const [url, token = ''] = setup_url.split('?token=');
+    expect(await wrong('dora')).toBe(429);
+    await askPage(url, { form: { token, password, password_again: password } });
+    await signIn(promgate.url, 'dora');
+  });
+
+  it('says to programs whom it blocked and unblocked; to people what a link waits for, and that no administrator is left', async () => {
+    expect(await json('block', 'dora')).toMatchObject({ username: 'dora', admin: false, state: 'blocked' });
+    const link = await run(['passwd', 'dora', '-o', 'json']);
+    expect(link.stderr).toBe('dora is blocked: the link works once the account is unblocked\n');
+    const { setup_url } = JSON.parse(link.stdout);
+    expect((await askPage(setup_url)).status).toBe(404);
+    expect(await json('unblock', 'dora')).toMatchObject({ username: 'dora', state: 'active' });
+    expect((await askPage(setup_url)).status).toBe(200);
+    expect(await run(['block', 'ada', '-o', 'json'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('"state": "blocked"'),
+      stderr:
+        'The user ada is blocked.\nWarning: now all administrators are blocked. To let this one in again: promgate user unblock ada\n',
+    });
+    expect(await run(['unblock', 'ada'])).toEqual({ code: 0, stdout: '', stderr: 'The user ada is not blocked any more.\n' });
+  });
+
   it('lists all, for people and for programs', async () => {
     const { stdout } = await run(['list']);
     expect(stdout).toMatch(/^ID +USERNAME +NAME +ADMIN +STATE +LAST SIGN-IN\n1 +ada +Ada +yes +active +2/);
@@ -139,6 +178,14 @@ describe('promgate user', () => {
       'created dora',
       'blocked dora',
       'unblocked dora',
+      'changed dora',
+      'password_changed dora',
+      'one_time_link_created dora',
+      'blocked dora',
+      'one_time_link_created dora',
+      'unblocked dora',
+      'blocked ada',
+      'unblocked ada',
     ]);
     expect(rows.every(({ actor_name }) => actor_name !== '')).toBe(true);
   });

@@ -6,6 +6,7 @@ import { userObject } from '../storage/audit-objects.ts';
 import { removeLinksOf } from '../storage/one-time-links.ts';
 import type { Row, Trx } from '../storage/schema.ts';
 import { removeSessionsOf } from '../storage/sessions.ts';
+import { forgetFailuresOf } from '../storage/sign-in-failures.ts';
 import { findUser, findUserByName, insertUser, updateUser } from '../storage/users.ts';
 import { type Passwords, passwordProblem } from './passwords.ts';
 
@@ -74,7 +75,7 @@ export async function hashNewPassword(passwords: Passwords, password: string, us
   return passwords.hash(password);
 }
 
-/** Ends all sessions of the user but `keepSession`, and what one-time links there are. */
+/** Ends all sessions of the user but `keepSession`, and what one-time links there are. Failed sign-ins were with another password. */
 export async function setPassword(
   trx: Trx,
   user: Row<'users'>,
@@ -83,6 +84,7 @@ export async function setPassword(
 ): Promise<void> {
   await updateUser(trx, user.id, { password_hash: passwordHash });
   await removeLinksOf(trx, user.id);
+  await forgetFailuresOf(trx, user.id);
   const sessions = await removeSessionsOf(trx, user.id, keepSession);
   await record(trx, actor, 'password_changed', user, now, { sessions_ended: sessions });
 }
@@ -96,11 +98,18 @@ export async function blockAccount(trx: Trx, user: Row<'users'>, actor: Actor, n
   await record(trx, actor, 'blocked', user, now);
 }
 
-/** Nothing happens where it is so already. */
+/** Failed sign-ins are forgotten with it. Nothing happens where it is so already. */
 export async function unblockAccount(trx: Trx, user: Row<'users'>, actor: Actor, now: number): Promise<void> {
   if (user.state === 'active') return;
   await updateUser(trx, user.id, { state: 'active' });
+  await forgetFailuresOf(trx, user.id);
   await record(trx, actor, 'unblocked', user, now);
+}
+
+/** Whoever had to wait for another attempt need not any more. Nothing is recorded where there were none. */
+export async function forgetFailedSignIns(trx: Trx, user: Row<'users'>, actor: Actor, now: number): Promise<void> {
+  const wereSome = await forgetFailuresOf(trx, user.id);
+  if (wereSome) await record(trx, actor, 'changed', user, now, { fields: ['failed_sign_ins'] });
 }
 
 /** Somebody who does something to the own account. */

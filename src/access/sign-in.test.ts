@@ -6,7 +6,15 @@ import { commandLineActor } from '../ops/audit.ts';
 import type { Row, Trx } from '../storage/schema.ts';
 import { sessionsOf } from '../storage/sessions.ts';
 import { findUserByName } from '../storage/users.ts';
-import { blockAccount, createAccount, findAccount, hashNewPassword, setPassword, unblockAccount } from './accounts.ts';
+import {
+  blockAccount,
+  createAccount,
+  findAccount,
+  forgetFailedSignIns,
+  hashNewPassword,
+  setPassword,
+  unblockAccount,
+} from './accounts.ts';
 import { changePassword } from './change-password.ts';
 import { createPasswords, type Passwords } from './passwords.ts';
 import { type SignInParts, signInWithPassword } from './sign-in.ts';
@@ -273,6 +281,33 @@ describe.each(dialects)('signing in with a password, on %s', (dialect) => {
   });
 
   describe('accounts', () => {
+    it.each([
+      ['with a new password', (trx: Trx) => setPassword(trx, ada, '$argon2id$other', { actor: root, now: start })],
+      ['unblocked', (trx: Trx) => unblockAccount(trx, { ...ada, state: 'blocked' }, root, start)],
+      ['not blocked', (trx: Trx) => forgetFailedSignIns(trx, ada, root, start)],
+    ])('need not wait any more after failed sign-ins once an administrator made them %s', async (_how, release) => {
+      const tryIt = (address?: string) => signIn('ADA', 'wrong password here', address === undefined ? {} : { address });
+      for (let i = 0; i < 5; i++) await expect(tryIt()).rejects.toMatchObject({ code: 'unauthorized' });
+      for (let i = 0; i < 25; i++) await expect(tryIt(`198.51.100.${i}`)).rejects.toMatchObject({ code: 'unauthorized' });
+      for (const address of [undefined, '203.0.113.1']) {
+        await expect(tryIt(address)).rejects.toMatchObject({ code: 'too_many_requests' });
+      }
+      await write(release);
+      for (const address of [undefined, '203.0.113.1']) {
+        await expect(tryIt(address)).rejects.toMatchObject({ code: 'unauthorized' });
+      }
+    });
+
+    it('whose failed sign-ins are forgotten are recorded as changed, unless there were none', async () => {
+      await write((trx) => forgetFailedSignIns(trx, ada, root, start));
+      expect(await events('changed')).toEqual([]);
+      await expect(signIn('ada', 'wrong password here')).rejects.toMatchObject({ code: 'unauthorized' });
+      await write((trx) => forgetFailedSignIns(trx, ada, root, start));
+      expect(await events('changed')).toMatchObject([
+        { actor_name: 'root', object_name: 'ada', detail: { fields: ['failed_sign_ins'] } },
+      ]);
+    });
+
     it.each(['', 'a b', '.a', '-a', 'a@b', 'ä', '4711', 'a'.repeat(64), 'a/b', '\u212a'])(
       'have no username %j',
       async (username) => {

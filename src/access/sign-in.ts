@@ -72,7 +72,7 @@ export async function checkPassword(
     const actor = { kind: 'anonymous', id: null, name: '', address, requestId } as const;
     refusals.note({ actor, action: 'sign_in_refused', object, detail: { reason } });
   };
-  const attempt = await throttle.enter(username, address, now).catch((error: unknown) => {
+  const attempt = await throttle.enter({ username, userId: user?.id ?? null }, address, now).catch((error: unknown) => {
     if (error instanceof PromgateError && error.code === 'too_many_requests') refuse('too many attempts');
     throw error;
   });

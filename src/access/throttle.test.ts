@@ -1,11 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createTestDatabase, dialects, type TestDatabase } from '../../test/support/database.ts';
 import { openDatabase } from '../storage/database.ts';
+import { forgetFailuresOf } from '../storage/sign-in-failures.ts';
 import { addressBlock, createThrottle, type Throttle } from './throttle.ts';
 
 const secret = Buffer.alloc(32, 7);
 const start = 1_800_000_000_000;
 const second = 1_000;
+const ada = { username: 'ada', userId: null };
+const known = { username: 'ada', userId: 17 };
 const hour = 3_600 * second;
 
 describe.each(dialects)('attempts to sign in, with %s', (dialect) => {
@@ -20,7 +23,7 @@ describe.each(dialects)('attempts to sign in, with %s', (dialect) => {
   /** Fails, and gives how many seconds to wait where it was not let in. */
   const fail = async (username: string, address: string, now: number, by = throttle): Promise<number> => {
     try {
-      await by.enter(username, address, now);
+      await by.enter({ username, userId: null }, address, now);
       return 0;
     } catch (error) {
       expect(error).toMatchObject({ code: 'too_many_requests' });
@@ -73,11 +76,11 @@ describe.each(dialects)('attempts to sign in, with %s', (dialect) => {
 
   it('that succeed are not counted, and make the earlier failures of the address forgotten', async () => {
     for (let round = 0; round < 40; round++) {
-      const attempt = await throttle.enter('ada', '192.0.2.1', start);
+      const attempt = await throttle.enter(ada, '192.0.2.1', start);
       await home.database.write((trx) => attempt.succeeded(trx));
     }
     await failTimes(4, 'ada', '192.0.2.1', start);
-    const attempt = await throttle.enter('ada', '192.0.2.1', start);
+    const attempt = await throttle.enter(ada, '192.0.2.1', start);
     await home.database.write((trx) => attempt.succeeded(trx));
     await failTimes(5, 'ada', '192.0.2.1', start);
     expect(await fail('ada', '192.0.2.1', start)).toBe(30);
@@ -88,7 +91,7 @@ describe.each(dialects)('attempts to sign in, with %s', (dialect) => {
   });
 
   it('in which no password was looked at are not counted', async () => {
-    for (let round = 0; round < 70; round++) await (await throttle.enter('ada', '192.0.2.1', start)).withdraw();
+    for (let round = 0; round < 70; round++) await (await throttle.enter(ada, '192.0.2.1', start)).withdraw();
     await failTimes(5, 'ada', '192.0.2.1', start);
   });
 
@@ -118,6 +121,35 @@ describe.each(dialects)('attempts to sign in, with %s', (dialect) => {
     } finally {
       await other.close();
     }
+  });
+
+  it('are forgotten by the account, from every address, at every process; those of the address and of others are not', async () => {
+    const bob = { username: 'bob', userId: 18 };
+    for (let i = 0; i < 5; i++) await throttle.enter(known, '192.0.2.1', start);
+    for (let i = 0; i < 25; i++) await throttle.enter(known, `198.51.100.${i}`, start);
+    for (let i = 0; i < 5; i++) await throttle.enter(bob, '192.0.2.1', start);
+    await expect(throttle.enter(known, '203.0.113.1', start)).rejects.toMatchObject({ headers: { 'Retry-After': '3600' } });
+    expect(await home.database.write((trx) => forgetFailuresOf(trx, known.userId))).toBe(true);
+    expect(await home.database.write((trx) => forgetFailuresOf(trx, known.userId))).toBe(false);
+    const other = await openDatabase(home.settings);
+    try {
+      const elsewhere = createThrottle(other, secret);
+      for (let i = 0; i < 5; i++) await elsewhere.enter(known, '192.0.2.1', start);
+    } finally {
+      await other.close();
+    }
+    expect(await fail('bob', '192.0.2.1', start)).toBe(30);
+    // The address had fifteen so far.
+    for (let i = 0; i < 45; i++) expect(await fail(`user${i}`, '192.0.2.1', start)).toBe(0);
+    expect(await fail('somebody', '192.0.2.1', start)).toBe(3600);
+  });
+
+  it('from before the account was made are forgotten with its others once it was tried again', async () => {
+    await failTimes(4, 'ada', '192.0.2.1', start);
+    await throttle.enter(known, '192.0.2.1', start);
+    expect(await fail('ada', '192.0.2.1', start)).toBe(30);
+    await home.database.write((trx) => forgetFailuresOf(trx, known.userId));
+    await failTimes(5, 'ada', '192.0.2.1', start);
   });
 
   it('leave nothing readable in the database', async () => {

@@ -8,7 +8,8 @@
  * | account, from everywhere  | 30 an hour                  | wait until the hour is over                 |
  * | address (of IPv6 its /64) | 60 an hour                  | wait until the hour is over                 |
  *
- * An account is what was typed: those that do not exist are throttled alike.
+ * An account is what was typed: those that do not exist are throttled alike. A new password, and whoever unblocks an account, ends
+ * what is counted by that account (`forgetFailuresOf`), not what is counted by the address alone.
  */
 import { createHmac } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -32,7 +33,14 @@ export interface Throttle {
    * Counts an attempt. Throws `too_many_requests` with `Retry-After` where it has to wait: then nothing is counted, and no password
    * may be looked at. `now` in Unix milliseconds.
    */
-  enter(username: string, address: string, now: number): Promise<Attempt>;
+  enter(account: TriedAccount, address: string, now: number): Promise<Attempt>;
+}
+
+export interface TriedAccount {
+  /** As it was typed. */
+  readonly username: string;
+  /** Of the user who has it; `null`: nobody. The failures can be forgotten by it; how long to wait does not depend on it. */
+  readonly userId: number | null;
 }
 
 /** One that was counted. At most one of the two is called, once; neither: it failed. */
@@ -47,6 +55,8 @@ type Failures = Row<'sign_in_failures'>;
 
 /** How failures are counted by one thing. Times are Unix milliseconds. */
 interface Rule {
+  /** Whose failures they are; `null`: of no user in particular. */
+  readonly userId: number | null;
   /** From when on they count no more. */
   readonly over: (failures: Failures) => number;
   /** Until when the next attempt has to wait. */
@@ -54,12 +64,13 @@ interface Rule {
 }
 
 /** Forgotten a day after the last one, so that slow guessing does not start anew. */
-const doubling: Rule = {
-  over: ({ last_at }) => last_at + DAY,
-  wait: ({ failures, last_at }) => (failures < FREE ? 0 : last_at + Math.min(FIRST_WAIT * 2 ** (failures - FREE), LONGEST_WAIT)),
+const doubling = {
+  over: ({ last_at }: Failures) => last_at + DAY,
+  wait: ({ failures, last_at }: Failures) =>
+    failures < FREE ? 0 : last_at + Math.min(FIRST_WAIT * 2 ** (failures - FREE), LONGEST_WAIT),
 };
 
-function hourly(most: number): Rule {
+function hourly(most: number): Omit<Rule, 'userId'> {
   const over = ({ first_at }: Failures) => first_at + HOUR;
   return { over, wait: (row) => (row.failures < most ? 0 : over(row)) };
 }
@@ -72,14 +83,14 @@ export function createThrottle(database: Pick<Database, 'read' | 'write'>, secre
   const keyOf = (...counted: string[]) => createHmac('sha256', secret).update(JSON.stringify(counted)).digest('hex');
 
   return {
-    async enter(username, address, now) {
+    async enter({ username, userId }, address, now) {
       const account = username.toLowerCase();
       const block = addressBlock(address);
       const both = keyOf('account and address', account, block);
-      const rules = new Map([
-        [both, doubling],
-        [keyOf('account', account), perAccount],
-        [keyOf('address', block), perAddress],
+      const rules = new Map<string, Rule>([
+        [both, { userId, ...doubling }],
+        [keyOf('account', account), { userId, ...perAccount }],
+        [keyOf('address', block), { userId: null, ...perAddress }],
       ]);
       // Who has to wait makes nobody who writes wait.
       await database.read((trx) => countedSoFar(trx, rules, now));
@@ -109,13 +120,14 @@ export function createThrottle(database: Pick<Database, 'read' | 'write'>, secre
 async function countedSoFar(trx: Trx, rules: ReadonlyMap<string, Rule>, now: number): Promise<Failures[]> {
   const found = await failuresOf(trx, [...rules.keys()]);
   let until = 0;
-  const rows = Array.from(rules, ([key, { over, wait }]): Failures => {
+  const rows = Array.from(rules, ([key, { userId, over, wait }]): Failures => {
     const row = found.get(key);
     // From the future only where a clock went wrong: it must not lock anybody out for as long as that.
     if (row === undefined || over(row) <= now || row.last_at > now + HOUR)
-      return { key, failures: 0, first_at: now, last_at: now };
+      return { key, user_id: userId, failures: 0, first_at: now, last_at: now };
     until = Math.max(until, wait(row));
-    return row;
+    // The account may have been made since.
+    return { ...row, user_id: userId };
   });
   if (until > now) throw tooMany(Math.ceil((until - now) / SECOND));
   return rows;

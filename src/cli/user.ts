@@ -85,26 +85,45 @@ export const register: RegisterCommand = (program) => {
         return { row, link: null };
       });
       await printWithLink(options.output, done.row, done.link);
+      if (done.link !== null && done.row.state === 'blocked') {
+        note(`${done.row.username} is blocked: the link works once the account is unblocked`);
+      }
     });
 
-  addSettingsOptions(user.command('block'), 'storage')
+  addOutputOption(addSettingsOptions(user.command('block'), 'storage'))
     .description('keep somebody out; all sessions of the person end at once')
     .argument('<username>', 'or id')
-    .action(async (name: string, _options: object, command: Command) => {
-      const { blockAccount, findAccount } = await import('../access/accounts.ts');
+    .action(async (name: string, { output }: { output: OutputFormat }, command: Command) => {
+      const { blockAccount, findAccount, isAdministrator } = await import('../access/accounts.ts');
+      const { hasActiveAdministrator } = await import('../storage/users.ts');
       const actor = await actorHere();
-      await inDatabase(command, async (trx, _url, now) => blockAccount(trx, await findAccount(trx, name), actor, now));
+      const { row, isLast } = await inDatabase(command, async (trx, _url, now) => {
+        const before = await findAccount(trx, name);
+        await blockAccount(trx, before, actor, now);
+        const isLast = isAdministrator(before) && !(await hasActiveAdministrator(trx));
+        return { row: await findAccount(trx, String(before.id)), isLast };
+      });
+      await print(output, await dataOf(row), '');
       note(`The user ${name} is blocked.`);
+      if (isLast)
+        note(`Warning: now all administrators are blocked. To let this one in again: promgate user unblock ${row.username}`);
     });
 
-  addSettingsOptions(user.command('unblock'), 'storage')
-    .description('let somebody in again')
+  addOutputOption(addSettingsOptions(user.command('unblock'), 'storage'))
+    .description('let somebody in again, also whoever has to wait after failed sign-ins')
     .argument('<username>', 'or id')
-    .action(async (name: string, _options: object, command: Command) => {
-      const { findAccount, unblockAccount } = await import('../access/accounts.ts');
+    .action(async (name: string, { output }: { output: OutputFormat }, command: Command) => {
+      const { findAccount, forgetFailedSignIns, unblockAccount } = await import('../access/accounts.ts');
       const actor = await actorHere();
-      await inDatabase(command, async (trx, _url, now) => unblockAccount(trx, await findAccount(trx, name), actor, now));
-      note(`The user ${name} is not blocked.`);
+      const { row, wasBlocked } = await inDatabase(command, async (trx, _url, now) => {
+        const before = await findAccount(trx, name);
+        const wasBlocked = before.state === 'blocked';
+        await (wasBlocked ? unblockAccount : forgetFailedSignIns)(trx, before, actor, now);
+        return { row: await findAccount(trx, String(before.id)), wasBlocked };
+      });
+      await print(output, await dataOf(row), '');
+      if (wasBlocked) note(`The user ${name} is not blocked any more.`);
+      else note(`${row.username} was not blocked; failed sign-ins are forgotten`);
     });
 };
 

@@ -42,9 +42,15 @@ function nothing(admin: boolean): string {
 function table(things: readonly VisibleThing[], externalUrl: string): Html {
   const rows = things.map(({ kind, name, role, endpointPath }) => {
     const mayAsk = role === 'admin' || isAtLeast(role, 'reporter');
-    return html`<tr><td>${name}</td><td class="quiet">${kind}, ${role}</td><td>${mayAsk ? html`<code>${externalUrl}${endpointPath}</code>` : null}</td></tr>
+    return html`<tr><td>${name}</td><td class="quiet">${kind}</td><td class="quiet">${role === 'admin' ? 'administrator' : role}</td><td>${mayAsk ? urlCell(externalUrl + endpointPath) : null}</td></tr>
 `;
   });
-  return html`<table><thead><tr><th scope="col">Name</th><th scope="col">Role</th><th scope="col">Endpoint</th></tr></thead><tbody>
+  return html`<table><thead><tr><th scope="col">Name</th><th scope="col">Kind</th><th scope="col">Role</th><th scope="col">Endpoint</th></tr></thead><tbody>
 ${rows}</tbody></table>`;
+}
+
+/** Its lines end after a slash alone, where there is room: names stay whole. */
+function urlCell(url: string): Html {
+  const [first = '', ...pieces] = url.split(/(?<=[^/]\/)(?=[^/])/);
+  return html`<code class="url">${first}${pieces.map((piece) => html`<wbr>${piece}`)}</code>`;
 }

@@ -56,6 +56,8 @@ th, td { padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); te
 th { color: var(--quiet); font-size: .9rem; font-weight: 500; }
 code { font: .875rem/1.5 ui-monospace, monospace; overflow-wrap: anywhere; }
 @media (min-width: 40rem) {
+  .url { white-space: nowrap; }
+  .url wbr { white-space: normal; }
   details td:nth-child(1) { width: 32%; }
   details td:nth-child(2) { width: 26%; }
 }

@@ -238,6 +238,8 @@ export interface OneTimeLinkRow {
 export interface SignInFailureRow {
   /** A hash. */
   key: string;
+  /** Whose account was tried, to forget them by; `null`: nobody's, or counted by the address alone. */
+  user_id: number | null;
   failures: number;
   first_at: number;
   last_at: number;

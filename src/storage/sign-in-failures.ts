@@ -15,6 +15,7 @@ export async function putFailures(trx: Trx, rows: readonly Row<'sign_in_failures
     .values(rows)
     .onConflict((conflict) =>
       conflict.column('key').doUpdateSet((eb) => ({
+        user_id: eb.ref('excluded.user_id'),
         failures: eb.ref('excluded.failures'),
         first_at: eb.ref('excluded.first_at'),
         last_at: eb.ref('excluded.last_at'),
@@ -36,4 +37,10 @@ export async function takeBackFailure(trx: Trx, key: string, firstAt: number): P
 
 export async function forgetFailures(trx: Trx, key: string): Promise<void> {
   await trx.deleteFrom('sign_in_failures').where('key', '=', key).execute();
+}
+
+/** All that the user's account was tried with, from every address. Returns whether there were any. */
+export async function forgetFailuresOf(trx: Trx, userId: number): Promise<boolean> {
+  const { numDeletedRows } = await trx.deleteFrom('sign_in_failures').where('user_id', '=', userId).executeTakeFirstOrThrow();
+  return numDeletedRows > 0n;
 }

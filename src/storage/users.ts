@@ -77,13 +77,22 @@ export async function deleteUser(trx: Trx, id: number): Promise<void> {
   await trx.deleteFrom('users').where('id', '=', id).execute();
 }
 
+/** Whether there is one who may sign in. */
+export async function hasActiveAdministrator(trx: Trx): Promise<boolean> {
+  const found = await administrators(trx).where('state', '=', 'active').executeTakeFirst();
+  return found !== undefined;
+}
+
 /** Whether anybody is an administrator, blocked ones included: blocking the only one must not open the way to become the first. */
 export async function hasAdministrator(trx: Trx): Promise<boolean> {
-  const found = await trx
+  const found = await administrators(trx).executeTakeFirst();
+  return found !== undefined;
+}
+
+function administrators(trx: Trx) {
+  return trx
     .selectFrom('users')
     .select('id')
     .where((eb) => eb.or([eb('admin', '=', 1), eb('admin_by', 'is not', null)]))
-    .limit(1)
-    .executeTakeFirst();
-  return found !== undefined;
+    .limit(1);
 }

@@ -92,6 +92,7 @@ function tables(id: string): string[] {
     )`,
     `create table sign_in_failures (
       key text primary key,
+      user_id bigint,
       failures bigint not null,
       first_at bigint not null,
       last_at bigint not null
@@ -146,6 +147,7 @@ const indexes = [
   'create index personal_tokens_user on personal_tokens (user_id)',
   'create index one_time_links_user on one_time_links (user_id)',
   'create index sign_in_failures_last on sign_in_failures (last_at)',
+  'create index sign_in_failures_user on sign_in_failures (user_id) where user_id is not null',
   'create index audit_events_at on audit_events (at)',
   'create index audit_events_project on audit_events (project_id, id) where project_id is not null',
   'create index audit_event_groups_event on audit_event_groups (event_id)',
