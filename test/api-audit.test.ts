@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type ApiRig, type ApiUser, apiOf } from './support/api.ts';
 import { dialects } from './support/database.ts';
@@ -68,6 +72,27 @@ projects: [{ path: acme/shop, environments: [{ name: production }] }, { path: ac
     const maintainer = await api.user();
     await maintainer.join('acme', 'maintainer');
     expect((await maintainer.get('/audit_events?of=acme')).status).toBe(404);
+  });
+
+  test('is read and exported by the lines of docs/audit.md', async () => {
+    const gone = await owner.post('/environments', { project: 'acme/shop', name: 'gone' });
+    expect((await owner.delete(`/environments/${gone.body.id}`, { ifMatch: '*' })).status).toBe(204);
+    const { text: key } = await owner.personalToken('audit:read');
+    const page = await readFile(join(import.meta.dirname, '../docs/audit.md'), 'utf8');
+    const lines = [...page.matchAll(/```sh\n(.*?)```/gs)].map(([, line = '']) => line);
+    const answers = lines.map((line) => {
+      const script = line.replace('https://promgate.example', promgate.url).replace('>> audit.jsonl', '');
+      return promisify(execFile)('bash', ['-euc', script], { env: { PATH: process.env.PATH, key } });
+    });
+    const [read, exported] = (await Promise.all(answers)).map(({ stdout }) => stdout);
+    expect(JSON.parse(read ?? '').items).toMatchObject([
+      { action: 'removed', object: { kind: 'environment', name: 'acme/shop:gone' } },
+    ]);
+    const all = (exported ?? '')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(all.at(-1)).toMatchObject({ action: 'removed', object: { name: 'acme/shop:gone' } });
   });
 
   test('an event says who, from where, with which request, what and on what', async () => {
