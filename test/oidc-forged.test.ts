@@ -145,7 +145,9 @@ describe('what a provider writes', () => {
 
   it('is told to the operator where it is a plain code', async () => {
     await signIn({ instead: { '/token': { status: 401, body: '{"error":"invalid_client"}' } } });
-    expect(rig.log.join('')).toContain('the provider answered 401 with the error invalid_client');
+    expect(rig.log.join('')).toContain(
+      'the provider answered 401 with the error invalid_client: client_id or client_secret is wrong',
+    );
   });
 });
 

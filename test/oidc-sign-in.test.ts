@@ -271,6 +271,32 @@ describe('the page to return to is never another host’s', () => {
   });
 });
 
+describe('the log tells the operator that', () => {
+  /** The last line on a failed sign-in. */
+  const detail = (): string => {
+    const lines = rig.log.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'a sign-in with a provider failed');
+    return lines.at(-1)?.detail;
+  };
+
+  it('the client secret is wrong, and not what it is', async () => {
+    rig.providers = [configured({ ...provider, clientSecret: 'another secret' })];
+    const answer = await rig.signIn('main');
+    expect(answer.status).toBe(403);
+    expect(detail()).toBe('the provider answered 401: client_id or client_secret is wrong');
+    expect(answer.text).not.toContain('client_secret');
+    expect(rig.log.join('')).not.toContain('another secret');
+  });
+
+  it.each(['localhost', 'a slash more'])('the provider calls itself otherwise than configured (%s)', async (way) => {
+    const issuer = way === 'localhost' ? provider.issuer.replace('127.0.0.1', 'localhost') : `${provider.issuer}/`;
+    rig.providers = [configured({ ...provider, issuer })];
+    const answer = await new Browser().get(`${rig.url}/login/oidc/main`);
+    expect(answer.status).toBe(403);
+    expect(detail()).toBe(`the provider calls itself "${provider.issuer}": that has to be the issuer in the configuration`);
+    expect(answer.text).not.toContain(provider.issuer);
+  });
+});
+
 describe('a provider that is down', () => {
   it('gives a page that says so, and is asked again the next time', async () => {
     const port = await freePort();

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDatabase } from '../src/storage/database.ts';
 import { dialects } from './support/database.ts';
@@ -12,6 +13,12 @@ const resources = JSON.stringify({
     { path: 'other/secret', environments: [{ name: 'hidden' }] },
   ],
 });
+
+/** A GET with a `Host` of its own, which `fetch` does not send. */
+async function rawPage(url: string, headers: Record<string, string>): Promise<{ body: string }> {
+  const { body } = await request(url, { headers });
+  return { body: await body.text() };
+}
 
 /** Waits until the page is answered so; the gateway learns of what others write within a second. */
 async function eventually(ask: () => Promise<PageAnswer>, status: number): Promise<void> {
@@ -326,11 +333,58 @@ describe('below a path, with TLS in front', () => {
     expect((await askPage(`${base}/`, { cookie: answer.cookie.replace('__Secure-', '') })).status).toBe(303);
   });
 
+  it.each<[string, Record<string, string>]>([
+    ['at another host', { host: '192.0.2.7:9490' }],
+    [
+      'at the usual host without TLS, when the form comes back',
+      { host: 'ops.example', referer: 'http://ops.example/promgate/login' },
+    ],
+    ['on this machine, when the form comes back', { host: 'localhost:9490', referer: 'http://localhost:9490/promgate/login' }],
+    ['at a port of its own', { host: 'ops.example:9490' }],
+  ])('where the browser keeps no session, the form says where it would: %s', async (_, headers) => {
+    const { body } = await rawPage(`${base}/login?return_to=%2Fpromgate%2Fa`, headers);
+    expect(body).toContain(
+      '<a href="https://ops.example/promgate/login?return_to=%2Fpromgate%2Fa">https://ops.example/promgate</a>: your browser will not keep the session',
+    );
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ['at the usual address', { host: 'ops.example' }],
+    ['with the port spelled out', { host: 'OPS.example:443' }],
+    ['behind a proxy that passes on its own name for us', { host: '127.0.0.1:9490', 'sec-fetch-site': 'none' }],
+    ['with TLS under another name', { host: 'other.example', referer: 'https://other.example/promgate/' }],
+    ['after a link of a page without TLS', { host: 'ops.example', referer: 'http://wiki.example/' }],
+  ])('where it keeps it, the form says nothing: %s', async (_, headers) => {
+    const { body } = await rawPage(`${base}/login`, headers);
+    expect(body).toContain('<h1>Sign in</h1>');
+    expect(body).not.toContain('will not keep');
+  });
+
+  it('the page of a one-time link says it too, and leads to itself', async () => {
+    const token = promgate.setupUrl?.split('?token=')[1] ?? '';
+    const url = `${base}/-/setup?token=${token}`;
+    expect((await rawPage(url, { host: '192.0.2.7' })).body).toContain(
+      `<a href="https://ops.example/promgate/-/setup?token=${token}">https://ops.example/promgate</a>: your browser will not keep`,
+    );
+    expect((await rawPage(url, { host: 'ops.example' })).body).not.toContain('will not keep');
+  });
+
   it('what is beside the path is nothing', async () => {
     for (const path of ['/', '/login', '/promgatex', '/promgatex/', '/promgate-/login']) {
       expect((await askPage(`${promgate.url}${path}`)).status).toBe(404);
     }
   });
+});
+
+it('without TLS in external_url the session is kept at any address, and the form says nothing', async () => {
+  const promgate = await startTestPromgate({ resources });
+  try {
+    const { body } = await rawPage(`${promgate.url}/login`, { host: '192.0.2.7:9490', referer: 'http://192.0.2.7:9490/' });
+    expect(body).toContain('<h1>Sign in</h1>');
+    expect(body).not.toContain('will not keep');
+  } finally {
+    await promgate.close();
+  }
 });
 
 describe('the first administrator', () => {

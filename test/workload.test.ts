@@ -550,3 +550,64 @@ it('the log says why a token was refused, not what it holds, and not for each of
   ]);
   for (const text of ['hunter2', ...jwt.split('.'), ...expired.split('.')]) expect(logged.join()).not.toContain(text);
 });
+
+describe('of a good token that opens nothing the log says', () => {
+  const lines = () => logged.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'a JWT opens nothing here');
+
+  it('by which claim each rule fails, and no claim that is in no rule', async () => {
+    trusted = [
+      issuer.trusted({
+        rules: [
+          { claims: { project_path: ['acme/*'], ref_protected: ['true'] }, opens: 'acme' },
+          { claims: { groups: ['ops', 'sre'] }, opens: 'acme' },
+          { claims: { '/k8s/ns': ['shop'] }, opens: 'acme' },
+          { claims: { project_path: ['acme/*'] }, opens: '{{project_path}}:{{tier}}' },
+          { claims: { project_path: ['acme/*'] }, opens: '{{project_path}}:{{environment}}' },
+        ],
+      }),
+    ];
+    const groups = ['dev', 5, { deep: 'hunter2' }, 'g'.repeat(300)];
+    const claims = { ref_protected: 'false', groups, environment: 'prod', email: 'hunter2', k8s: { name: 'hunter2' } };
+    expect(await opened(await issuer.sign(claims))).toEqual([]);
+    expect(lines()).toEqual([
+      {
+        level: 'info',
+        time: expect.any(String),
+        msg: 'a JWT opens nothing here',
+        issuer: 'ci',
+        subject: goodClaims.sub,
+        rules: [
+          { rule: 1, claim: 'ref_protected', wants: ['true'], has: 'false' },
+          { rule: 2, claim: 'groups', wants: ['ops', 'sre'], has: ['dev', '5', `${'g'.repeat(100)}…`] },
+          { rule: 3, claim: '/k8s/ns', wants: ['shop'], has: null },
+          { rule: 4, opens: '{{project_path}}:{{tier}}', claim: 'tier', has: null },
+          { rule: 5, opens: 'acme/shop:prod', missing: true },
+        ],
+      },
+    ]);
+    expect(logged.join('')).not.toMatch(/hunter2|eyJ/);
+  });
+
+  it('nothing where any rule opens something', async () => {
+    const [rule] = issuer.trusted().rules;
+    trusted = [issuer.trusted({ rules: [{ claims: { sub: ['x'] }, opens: 'acme' }, ...(rule === undefined ? [] : [rule])] })];
+    expect(await opened(await issuer.sign())).toEqual(['acme/shop:production']);
+    expect(lines()).toEqual([]);
+  });
+
+  it('once for one token, and once in ten seconds for many', async () => {
+    const jwt = await issuer.sign({ environment: 'none' });
+    for (let times = 0; times < 3; times++) expect(await opened(jwt)).toEqual([]);
+    for (const environment of ['a', 'b']) expect(await opened(await issuer.sign({ environment }))).toEqual([]);
+    expect(lines()).toHaveLength(1);
+    passes(10_001);
+    await opened(await issuer.sign({ environment: 'c' }));
+    expect(lines().slice(1)).toMatchObject([{ rules: [{ opens: 'acme/shop:c', missing: true }], unsaid: 2 }]);
+  });
+
+  it('nothing of a token that is not verified', async () => {
+    await issuer.addKey('unpublished', { publish: false });
+    expect(await opened(await issuer.sign({ environment: 'none' }))).toBeNull();
+    expect(lines()).toEqual([]);
+  });
+});

@@ -2,6 +2,7 @@
 import { BlockList, isIP } from 'node:net';
 import {
   allowInsecureRequests,
+  ClientError,
   ClientSecretBasic,
   ClientSecretPost,
   Configuration,
@@ -23,6 +24,8 @@ const KEPT_AT_LEAST = 30_000;
 const TIMEOUT = 5;
 /** Bytes of one answer; discovery documents and keys have a few thousand. */
 const MAX_ANSWER = 1024 * 1024;
+/** Characters of an issuer in the log. */
+const MAX_SHOWN = 200;
 
 export interface OidcClients {
   /**
@@ -88,15 +91,28 @@ async function discover(provider: OidcProvider, fetch: CustomFetch): Promise<Ser
     [customFetch]: fetch,
     timeout: TIMEOUT,
     execute: isInsecure(provider) ? [allowInsecureRequests] : [],
+  }).catch((thrown: unknown) => {
+    const named = otherIssuer(thrown);
+    throw named === null ? thrown : callsItself(named);
   });
   const { supportsPKCE: _, ...metadata } = found.serverMetadata();
   // To the letter: the library takes some that differ, and those of providers that speak for many organisations.
-  if (metadata.issuer !== provider.issuer) {
-    throw new Error(
-      `the provider calls itself ${JSON.stringify(metadata.issuer)}: that has to be the issuer in the configuration`,
-    );
-  }
+  if (metadata.issuer !== provider.issuer) throw callsItself(metadata.issuer);
   return metadata;
+}
+
+/** For the log alone. */
+function callsItself(issuer: string): Error {
+  return new Error(
+    `the provider calls itself ${JSON.stringify(issuer.slice(0, MAX_SHOWN))}: that has to be the issuer in the configuration`,
+  );
+}
+
+/** The issuer of a discovery document that the library refused because of it. */
+function otherIssuer(thrown: unknown): string | null {
+  if (!(thrown instanceof ClientError) || thrown.code !== 'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED') return null;
+  const { attribute, body } = thrown.cause as { attribute?: unknown; body?: { issuer?: unknown } };
+  return attribute === 'issuer' && typeof body?.issuer === 'string' ? body.issuer : null;
 }
 
 /** Basic where the provider does not say that it has only the other one (OpenID Connect Discovery 1.0, 3). */

@@ -1,5 +1,5 @@
 /** What goes wrong with a provider, in words for whoever wants to sign in and in words for the log. */
-import { AuthorizationResponseError, ClientError, ResponseBodyError } from 'openid-client';
+import { AuthorizationResponseError, ClientError, ResponseBodyError, WWWAuthenticateChallengeError } from 'openid-client';
 import type { OidcProvider } from '../config/identity.ts';
 import { PromgateError } from '../errors.ts';
 
@@ -30,11 +30,27 @@ export function providerTrouble({ label }: Pick<OidcProvider, 'label'>, thrown: 
 function operatorText(thrown: unknown): string {
   if (thrown instanceof AuthorizationResponseError) return `the provider answered with the error ${codeOf(thrown.error)}`;
   if (thrown instanceof ResponseBodyError) {
-    return `the provider answered ${thrown.status} with the error ${codeOf(thrown.error)}`;
+    return answered(thrown.status, thrown.error);
   }
+  if (thrown instanceof WWWAuthenticateChallengeError) return challenged(thrown);
   if (!(thrown instanceof Error)) return 'something that is no error was thrown';
   const { cause } = thrown;
   return cause instanceof Error && !(cause instanceof SyntaxError) ? `${thrown.message}: ${cause.message}` : thrown.message;
+}
+
+/** With Basic authentication (RFC 6749, 5.2), or, from the userinfo endpoint, a word on the access token (RFC 6750, 3). */
+function challenged({ status, cause: challenges }: WWWAuthenticateChallengeError): string {
+  const error = challenges.map(({ parameters }) => parameters.error).find((each) => each !== undefined);
+  const isOfClient = error === 'invalid_client' || (error === undefined && challenges.every(({ scheme }) => scheme === 'basic'));
+  if (status === 401 && isOfClient) return `the provider answered 401: ${wrongClient}`;
+  return error === undefined ? `the provider answered ${status} with a challenge` : answered(status, error);
+}
+
+const wrongClient = 'client_id or client_secret is wrong';
+
+function answered(status: number, error: string): string {
+  const text = `the provider answered ${status} with the error ${codeOf(error)}`;
+  return error === 'invalid_client' ? `${text}: ${wrongClient}` : text;
 }
 
 /** Error codes are plain (RFC 6749, 4.1.2.1); what is not may be anything. */

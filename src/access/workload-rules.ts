@@ -19,10 +19,20 @@ export interface OpenedName {
 /** What the rules that fit these claims open. A rule whose `opens` needs a claim that is missing or does not fit opens nothing. */
 export function openedNames(rules: readonly WorkloadRule[], claims: Claims): OpenedName[] {
   return rules.flatMap((rule) => {
-    const fits = Object.entries(rule.claims).every(([name, patterns]) => hasOne(claimAt(claims, name), patterns));
-    const opened = fits ? fill(readTemplate(rule.opens), claims) : null;
-    return opened === null ? [] : [opened];
+    const outcome = applyRule(rule, claims);
+    return 'name' in outcome ? [outcome.name] : [];
   });
+}
+
+/** What a rule opens; or the first claim that does not fit it (`wants`), or that its `opens` needs and cannot use (`wants` is `null`). */
+export type RuleOutcome = { readonly name: OpenedName } | { readonly claim: string; readonly wants: readonly string[] | null };
+
+export function applyRule(rule: WorkloadRule, claims: Claims): RuleOutcome {
+  for (const [claim, wants] of Object.entries(rule.claims)) {
+    if (!hasOne(claimAt(claims, claim), wants)) return { claim, wants };
+  }
+  const filled = fill(readTemplate(rule.opens), claims);
+  return 'claim' in filled ? { claim: filled.claim, wants: null } : { name: filled };
 }
 
 /** What the name stands for at this moment, spelled exactly so; `null`: nothing. */
@@ -41,13 +51,18 @@ function hasOne(claim: unknown, patterns: readonly string[]): boolean {
   return values.some((value) => value !== null && patterns.some((pattern) => scopeFit(pattern, value) >= 0));
 }
 
-function textOf(value: unknown): string | null {
+/** How a claim is written in a pattern; `null`: no pattern fits it. */
+export function textOf(value: unknown): string | null {
   if (typeof value === 'string') return value;
   return typeof value === 'boolean' || Number.isSafeInteger(value) ? String(value) : null;
 }
 
 /** A piece of a template: text as it stands, or the name of a claim whose value belongs there. */
-type Piece = { readonly text: string } | { readonly claim: string };
+type Piece = { readonly text: string } | ClaimPiece;
+
+interface ClaimPiece {
+  readonly claim: string;
+}
 
 interface Template {
   readonly path: readonly Piece[];
@@ -75,24 +90,28 @@ function readTemplate(opens: string): Template {
   return { path, environment };
 }
 
-function fill(template: Template, claims: Claims): OpenedName | null {
+function fill(template: Template, claims: Claims): OpenedName | ClaimPiece {
   const path = joined(template.path, claims);
-  if (path === null) return null;
+  if (typeof path !== 'string') return path;
   if (template.environment === null) return { path, environment: null, group: isPlain(template.path) };
   const text = joined(template.environment, claims);
-  return text === null ? null : { path, environment: { text, slug: environmentSlug(text) }, group: false };
+  return typeof text === 'string' ? { path, environment: { text, slug: environmentSlug(text) }, group: false } : text;
 }
 
 /**
- * The pieces with the values put in; `null` where one is missing or could change the shape of the whole: it has a colon, or it
+ * The pieces with the values put in; or the claim that is missing or could change the shape of the whole: it has a colon, or it
  * has a slash and is not all there is on its side of the colon.
  */
-function joined(pieces: readonly Piece[], claims: Claims): string | null {
+function joined(pieces: readonly Piece[], claims: Claims): string | ClaimPiece {
   let all = '';
   for (const piece of pieces) {
-    const value = 'text' in piece ? piece.text : claimAt(claims, piece.claim);
-    if (typeof value !== 'string' || value === '') return null;
-    if ('claim' in piece && (value.includes(':') || (value.includes('/') && pieces.length > 1))) return null;
+    if ('text' in piece) {
+      all += piece.text;
+      continue;
+    }
+    const value = claimAt(claims, piece.claim);
+    if (typeof value !== 'string' || value === '') return piece;
+    if (value.includes(':') || (value.includes('/') && pieces.length > 1)) return piece;
     all += value;
   }
   return all;

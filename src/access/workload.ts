@@ -11,6 +11,7 @@ import type { Log } from '../ops/log.ts';
 import { contains } from './authenticate.ts';
 import type { WorkloadCaller } from './caller.ts';
 import { createKeySource, type KeySet, type KeySource } from './workload-keys.ts';
+import { missesOf } from './workload-misses.ts';
 import { openedNames, scopeOf } from './workload-rules.ts';
 
 export interface Workloads {
@@ -36,8 +37,11 @@ const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256
 const LONGEST = 16 * 1024;
 /** Tokens that are remembered. */
 const REMEMBERED = 4_096;
-/** Refusals are logged at most this often, in milliseconds: anybody can cause them. */
+/** Refusals, and tokens that open nothing, are each logged at most this often, in milliseconds: anybody can cause them. */
 const LOG_INTERVAL = 10_000;
+
+/** Characters of a subject in the log. */
+const MAX_SUBJECT = 255;
 
 interface Known {
   readonly caller: WorkloadCaller;
@@ -53,7 +57,12 @@ export function createWorkloads({ issuers, directory, log }: WorkloadParts): Wor
   const known = new LRUCache<string, Known>({ max: REMEMBERED });
   const sources = new Map<string, KeySource>();
   let trusted: readonly TrustedIssuer[] = [];
-  const refused = refusalLog(log);
+  const sayRefused = seldom(log, 'a JWT was refused');
+  const sayOpensNothing = seldom(log, 'a JWT opens nothing here');
+  const refused = (reason: string, issuer?: TrustedIssuer): null => {
+    sayRefused(() => ({ reason, ...(issuer === undefined ? {} : { issuer: issuer.name }) }));
+    return null;
+  };
 
   const follow = (): readonly TrustedIssuer[] => {
     const now = issuers();
@@ -84,6 +93,10 @@ export function createWorkloads({ issuers, directory, log }: WorkloadParts): Wor
     if (typeof verified === 'string') return refused(verified, issuer);
     const { claims } = verified;
     const names = openedNames(issuer.rules, claims);
+    if (names.every((name) => scopeOf(directory(), name) === null)) {
+      const subject = claims.sub.slice(0, MAX_SUBJECT);
+      sayOpensNothing(() => ({ issuer: issuer.name, subject, rules: missesOf(issuer.rules, claims) }));
+    }
     const caller: WorkloadCaller = {
       kind: 'workload',
       issuer: issuer.name,
@@ -176,19 +189,18 @@ async function verify(jwt: string, issuer: TrustedIssuer, source: KeySource, key
   }
 }
 
-function refusalLog(log: Log): (reason: string, issuer?: TrustedIssuer) => null {
+/** Writes the message at most once in {@link LOG_INTERVAL}, and how often it was not written since. */
+function seldom(log: Log, message: string): (fields: () => Readonly<Record<string, unknown>>) => void {
   let last = Number.NEGATIVE_INFINITY;
   let unsaid = 0;
-  return (reason, issuer) => {
+  return (fields) => {
     const now = Date.now();
     if (now < last + LOG_INTERVAL) {
       unsaid++;
-      return null;
+      return;
     }
-    const fields = { reason, ...(issuer === undefined ? {} : { issuer: issuer.name }), ...(unsaid === 0 ? {} : { unsaid }) };
-    log.info('a JWT was refused', fields);
+    log.info(message, { ...fields(), ...(unsaid === 0 ? {} : { unsaid }) });
     last = now;
     unsaid = 0;
-    return null;
   };
 }

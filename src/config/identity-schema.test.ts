@@ -256,7 +256,11 @@ describe('a rule for tokens', () => {
   });
 
   it.each([
-    [{ claims: { sub: 5 } }, 'claims.sub: must be a value or a list of values; numbers in quotes'],
+    [{ claims: { sub: 5 } }, 'claims.sub: must be text: write "5", with quotes'],
+    [{ claims: { sub: 'x', protected: true } }, 'claims.protected: must be text: write "true", with quotes'],
+    [{ claims: { sub: 1.5 } }, 'claims.sub: must be a value or a list of values; numbers in quotes'],
+    [{ claims: { sub: 2 ** 60 } }, 'claims.sub: must be a value or a list of values; numbers in quotes'],
+    [{ claims: { sub: ['x', true] } }, 'claims.sub[1]: must be text (put it in quotes)'],
     [{ claims: { sub: '' } }, 'claims.sub: must not be empty'],
     [{ claims: { sub: [] } }, 'claims.sub: must not be empty'],
     [
@@ -268,6 +272,8 @@ describe('a rule for tokens', () => {
     [{ claims: ['sub'] }, 'claims: must be keys with values'],
     [{ opens: undefined }, 'opens: is missing'],
     [{ opens: '' }, 'opens: must not be empty'],
+    [{ opens: 'instance' }, 'opens: must not start with "instance", which stands for the whole installation'],
+    [{ opens: 'instance/{{name}}' }, 'opens: must not start with "instance"'],
     [{ opens: '*' }, 'opens: may hold only letters'],
     [{ opens: 'acme/*' }, 'opens: may hold only letters'],
     [{ opens: 'acme/shop:' }, 'opens: names an environment that must not be empty'],

@@ -47,9 +47,15 @@ export function list<T extends z.ZodType>(item: T) {
     .transform((items) => items ?? []);
 }
 
+/** Text or a list of texts. Not for secrets: the problem with `true` or `5` shows how to write it. */
 export function oneOrMore<T extends z.ZodType>(item: T) {
   const many = z
-    .array(item, { error: 'must be a value or a list of values; numbers in quotes' })
+    .array(item, {
+      error: ({ input }) =>
+        typeof input === 'boolean' || Number.isSafeInteger(input)
+          ? `must be text: write "${input}", with quotes`
+          : 'must be a value or a list of values; numbers in quotes',
+    })
     .min(1, { error: 'must not be empty' });
   return z.preprocess((raw) => (typeof raw === 'string' ? [raw] : raw), many).transform((items) => [...new Set(items)]);
 }

@@ -21,7 +21,7 @@ export interface RequestFields {
 }
 
 export interface Log {
-  info(message: string, fields?: Record<string, string | number>): void;
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
   warn(message: string, fields?: Record<string, string | number>, error?: unknown): void;
   error(message: string, fields?: Record<string, string | number>, error?: unknown): void;
   /** Every request, at level debug; one that a server or we ourselves failed, at level warn with the operator's text. */

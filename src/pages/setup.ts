@@ -1,5 +1,5 @@
 /** What a one-time link opens: the first administrator's account, or a user's new password. */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { checkOrigin } from '../access/csrf.ts';
 import { findLinkHolder, type LinkHolder, linkIsGone, useOneTimeLink } from '../access/one-time-links.ts';
 import { setSessionCookie } from '../access/session-cookie.ts';
@@ -7,8 +7,9 @@ import { beginSession } from '../access/sign-in.ts';
 import { PromgateError } from '../errors.ts';
 import { html } from './html.ts';
 import { alert, type Page, sendPage } from './layout.ts';
-import { field, goTo, parameter, visitorOf } from './scope.ts';
+import { field, goTo, type PageSettings, parameter, visitorOf } from './scope.ts';
 import type { SignInPageParts } from './sign-in.ts';
+import { notKeptHere } from './usual-address.ts';
 
 export function addSetupPages(app: FastifyInstance, parts: SignInPageParts): void {
   const holderOf = (token: string) => parts.database.read((trx) => findLinkHolder(trx, token, Date.now()));
@@ -17,7 +18,7 @@ export function addSetupPages(app: FastifyInstance, parts: SignInPageParts): voi
     const token = parameter(request, 'token') ?? '';
     const holder = await holderOf(token);
     if (holder === null) throw linkIsGone();
-    return sendPage(reply, 200, setupPage(parts.settings().basePath, { token, holder }));
+    return sendPage(reply, 200, setupPage(request, parts.settings(), { token, holder }));
   });
 
   app.post('/-/setup', async (request, reply) => {
@@ -39,7 +40,7 @@ export function addSetupPages(app: FastifyInstance, parts: SignInPageParts): voi
     } catch (error) {
       const isTheForms = error instanceof PromgateError && ['bad_data', 'conflict', 'unavailable'].includes(error.code);
       if (!isTheForms) throw error;
-      const page = setupPage(basePath, { token, holder, ...typed, problem: error.message });
+      const page = setupPage(request, settings, { token, holder, ...typed, problem: error.message });
       return sendPage(reply.headers(error.headers ?? {}), error.status, page);
     }
   });
@@ -53,7 +54,11 @@ interface SetupForm {
   readonly problem?: string;
 }
 
-function setupPage(basePath: string, { token, holder, username = '', name = '', problem }: SetupForm): Page {
+function setupPage(
+  { raw: request }: FastifyRequest,
+  { basePath, externalUrl }: PageSettings,
+  { token, holder, username = '', name = '', problem }: SetupForm,
+): Page {
   const { user } = holder;
   const title = user === null ? 'The first administrator' : 'Set your password';
   const account =
@@ -65,6 +70,7 @@ function setupPage(basePath: string, { token, holder, username = '', name = '', 
     title,
     body: html`<section>
 <h1>${title}</h1>
+${notKeptHere(request, externalUrl, 'Do this', `/-/setup?token=${encodeURIComponent(token)}`)}
 ${alert(problem ?? null)}
 <form method="post" action="${basePath}/-/setup">
 <input type="hidden" name="token" value="${token}">

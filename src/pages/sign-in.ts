@@ -1,5 +1,5 @@
 /** Signing in and out. */
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { ownActor } from '../access/accounts.ts';
 import { checkCsrf, checkOrigin } from '../access/csrf.ts';
 import { clearSessionCookie, isCrossSite, setSessionCookie } from '../access/session-cookie.ts';
@@ -12,6 +12,7 @@ import { html } from './html.ts';
 import { alert, type Page, sendPage } from './layout.ts';
 import { returnTo } from './return-to.ts';
 import { field, goTo, type PageScopeParts, type PageSettings, parameter, type Visitor, visitorOf } from './scope.ts';
+import { notKeptHere } from './usual-address.ts';
 
 export interface SignInPageParts extends PageScopeParts, PasswordParts {
   /** The keyring's for `csrf`. */
@@ -22,7 +23,7 @@ export function addSignInPages(app: FastifyInstance, parts: SignInPageParts): vo
   app.get('/login', (request, reply) => {
     const { settings, signedIn } = visitorOf(request, parts);
     const next = returnTo(parameter(request, 'return_to'), settings.basePath);
-    if (signedIn === null) return sendPage(reply, 200, signInPage(settings, next));
+    if (signedIn === null) return sendPage(reply, 200, signInPage(request, settings, next));
     // Sent here by a link of another site the browser is nobody to the endpoints, and would be sent here again.
     if (isCrossSite(request.headers)) return sendPage(reply, 200, goOnPage(signedIn.user.username, next));
     return goTo(reply, next);
@@ -43,7 +44,7 @@ export function addSignInPages(app: FastifyInstance, parts: SignInPageParts): vo
       return sendPage(
         reply.headers(error.headers ?? {}),
         error.status,
-        signInPage(settings, next, { problem: error.message, username }),
+        signInPage(request, settings, next, { problem: error.message, username }),
       );
     }
   });
@@ -72,7 +73,8 @@ function signedOut(reply: FastifyReply, { cookie, settings }: Visitor): FastifyR
 }
 
 function signInPage(
-  { basePath, providers }: PageSettings,
+  { raw: request }: FastifyRequest,
+  { basePath, externalUrl, providers }: PageSettings,
   next: string,
   failed: { problem: string; username: string } | null = null,
 ): Page {
@@ -87,6 +89,7 @@ function signInPage(
     title: 'Sign in',
     body: html`<section>
 <h1>Sign in</h1>
+${notKeptHere(request, externalUrl, 'Sign in', `/login${way}`)}
 ${alert(failed?.problem ?? null)}
 <form method="post" action="${basePath}/login">
 <input type="hidden" name="return_to" value="${next}">
