@@ -590,7 +590,11 @@ describe('of a good token that opens nothing the log says', () => {
 
   it('nothing where any rule opens something', async () => {
     const [rule] = issuer.trusted().rules;
-    trusted = [issuer.trusted({ rules: [{ claims: { sub: ['x'] }, opens: 'acme' }, ...(rule === undefined ? [] : [rule])] })];
+    const others = [
+      { claims: { sub: ['x'] }, opens: 'acme' },
+      { claims: { sub: ['*shop*'] }, opens: 'acme/shop:none' },
+    ];
+    trusted = [issuer.trusted({ rules: [...others, ...(rule === undefined ? [] : [rule])] })];
     expect(await opened(await issuer.sign())).toEqual(['acme/shop:production']);
     expect(lines()).toEqual([]);
   });

@@ -293,7 +293,7 @@ describe('a server of a resource file is refused', () => {
     ['enforce: { namespace: "" }', 'enforce.namespace: must not be empty'],
     ['enforce: { namespace: [] }', 'enforce.namespace: must not be empty'],
     ['enforce: { namespace: [a, ""] }', 'enforce.namespace[1]: must not be empty'],
-    ['enforce: { namespace: 5 }', 'enforce.namespace: must be a value or a list'],
+    ['enforce: { namespace: 5 }', 'enforce.namespace: must be text: write "5", with quotes'],
     ['enforce: { name-space: a }', 'enforce.name-space: is not a label name'],
     ['enforce: { __name__: a }', 'enforce.__name__: cannot be enforced'],
     ['enforce: { __proto__: a }', 'enforce.__proto__: is no usable name'],

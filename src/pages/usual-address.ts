@@ -6,8 +6,8 @@ import { Html, html } from './html.ts';
  * A line with a link to `path` below the usual address, where that has TLS and the browser seems to have none; else nothing.
  * `what` is what to do there.
  */
-export function notKeptHere({ headers, socket }: IncomingMessage, externalUrl: string, what: string, path: string): Html {
-  const isKept = !externalUrl.startsWith('https:') || 'encrypted' in socket || seesTls(headers, externalUrl);
+export function notKeptHere({ headers }: IncomingMessage, externalUrl: string, what: string, path: string): Html {
+  const isKept = !externalUrl.startsWith('https:') || seesTls(headers, externalUrl);
   if (isKept) return new Html('');
   return html`<p role="alert">${what} at <a href="${externalUrl}${path}">${externalUrl}</a>: your browser will not keep the session at this address.</p>`;
 }
