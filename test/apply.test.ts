@@ -161,8 +161,16 @@ describe.each(dialects)('apply on %s', (dialect) => {
     const before = await contents();
     for (const more of [{}, { dryRun: true }, { prune: true }]) await expect(apply(shop, more)).rejects.toThrow('secret_key');
     expect(await contents()).toEqual(before);
+    const ofInstance = () =>
+      home.database.read((trx) =>
+        trx.selectFrom('audit_events').select(['action', 'detail']).where('object_kind', '=', 'instance').execute(),
+      );
+    expect(await ofInstance()).toEqual([]);
+    await apply(shop, { newKey: true, dryRun: true });
+    expect(await ofInstance()).toEqual([]);
     const { counts } = await apply(shop, { newKey: true });
     expect(counts).toMatchObject({ changed: 4, unchanged: 5 });
+    expect(await ofInstance()).toEqual([{ action: 'changed', detail: '{"fields":["secret_key"]}' }]);
     const rows = await home.database.read(allServers);
     expect(rows.map((row) => serverFromRow(row, keyring).name).sort()).toEqual(['group', 'main', 'own', 'shared']);
   });

@@ -1,9 +1,11 @@
 /** Two processes on one PostgreSQL: whatever is ended, taken away or given at one of them is so at both within a second. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Promgate, startPromgate } from '../src/app.ts';
+import { startPromgate } from '../src/app.ts';
 import { type ApiAnswer, type ApiClient, type ApiRig, type ApiUser, apiOf, clientWith } from './support/api.ts';
 import { ask } from './support/ask.ts';
 import { honest } from './support/made-up.ts';
+import { freePort } from './support/ports.ts';
+import { answers200, type RunningProcess, startProcess } from './support/process.ts';
 import { startTestPromgate, type TestPromgate } from './support/promgate.ts';
 import { type StrictUpstream, startStrictUpstream } from './support/strict-upstream.ts';
 
@@ -12,7 +14,9 @@ const personalToken = { name: 'test', scopes: ['account:read'] };
 
 let upstream: StrictUpstream;
 let promgate: TestPromgate;
-let second: Promgate;
+let running: RunningProcess;
+/** Of the other process. */
+let second: { readonly url: string };
 let api: ApiRig;
 let admin: ApiUser;
 /** Of both. */
@@ -27,7 +31,20 @@ beforeAll(async () => {
     }),
     database: 'postgres',
   });
-  second = await startPromgate(promgate.settings);
+  const [port, opsPort] = [await freePort(), await freePort()];
+  second = { url: `http://127.0.0.1:${port}` };
+  const { databaseUrl, dataDir, externalUrl } = promgate.settings;
+  running = await startProcess('bin/promgate', ['serve'], {
+    env: {
+      PROMGATE_LISTEN: `127.0.0.1:${port}`,
+      PROMGATE_OPS_LISTEN: `127.0.0.1:${opsPort}`,
+      PROMGATE_EXTERNAL_URL: externalUrl,
+      PROMGATE_DATABASE_URL: databaseUrl,
+      // Where the key is that both have.
+      PROMGATE_DATA_DIR: dataDir,
+    },
+    ready: () => answers200(`http://127.0.0.1:${opsPort}/-/ready`),
+  });
   origins = [promgate.url, second.url];
   api = await apiOf(promgate);
   admin = await api.user({ admin: true });
@@ -35,7 +52,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await api?.close();
-  await second?.close();
+  await running?.stop();
   await promgate?.close();
   await upstream?.stop();
 });

@@ -1,6 +1,7 @@
 /** Making the directory what a resource file says (contract §9). */
 import { dirname, resolve } from 'node:path';
-import type { Actor } from '../ops/audit.ts';
+import { type Actor, type AuditEvent, theInstance } from '../ops/audit.ts';
+import { recordEvents } from '../storage/audit.ts';
 import type { Keyring } from '../storage/crypto.ts';
 import type { Database } from '../storage/database.ts';
 import { registerKey, verifyKey } from '../storage/key-check.ts';
@@ -49,6 +50,7 @@ export async function applyResources(
     const writer = options.dryRun ? dryWriter() : databaseWriter(trx, keyring);
     const known = options.newKey !== true && (await verifyKey(trx, keyring));
     if (!known && !options.dryRun) await registerKey(trx, keyring);
+    if (options.newKey === true && !options.dryRun) await recordEvents(trx, [keyTaken(options.actor)], Date.now());
     const state = await loadState(trx);
     const named = namesIn(resources);
     const audit = createApplyAudit(state);
@@ -59,6 +61,11 @@ export async function applyResources(
     await writer.record(audit, options.actor);
     return applyResult(options.dryRun, changes);
   });
+}
+
+/** What was sealed with the key before opens no more: administrators are to find when that was, and who did it. */
+function keyTaken(actor: Actor): AuditEvent {
+  return { actor, action: 'changed', object: theInstance, detail: { fields: ['secret_key'] } };
 }
 
 function namesIn(resources: ResourceFile): NamedInFile {

@@ -8,8 +8,8 @@ import type { Row } from '../../storage/schema.ts';
 import type { ApiServices } from '../control-api.ts';
 import { reachOf } from '../objects.ts';
 import { type Call, operation } from '../operation.ts';
-import { faultAt } from '../problem.ts';
 import { endpointUrl, id, managedBy, nameOf, page, pageOf, paging, textOf } from '../shapes.ts';
+import { describe, newPath } from './described.ts';
 
 const group = z.object({
   id,
@@ -70,9 +70,7 @@ export const groupOperations = [
     status: 201,
     etag: true,
     async run({ trx, object, body, services, record }) {
-      const path = object.kind === 'instance' ? body.name : `${object.name}/${body.name}`;
-      const problem = body.name.includes('/') ? 'must be one part of a path, without "/"' : groupPathProblem(path);
-      if (problem !== null) throw faultAt(['name'], problem);
+      const path = newPath(object, body.name, groupPathProblem);
       const row = { path, parent_id: object.id, description: body.description, managed_by: null };
       const [made] = await insertGroups(trx, [row]);
       if (made === undefined) throw new Error('the group was not inserted');
@@ -106,15 +104,7 @@ export const groupOperations = [
     etag: true,
     current: async (call) => show(await rowOf(call), call.services),
     async run(call) {
-      const row = await rowOf(call);
-      const { description = row.description } = call.body;
-      if (description === row.description) {
-        call.unchanged();
-        return show(row, call.services);
-      }
-      await updateGroup(call.trx, row.id, { description });
-      call.record('changed', call.object, { fields: ['description'] });
-      return show({ ...row, description }, call.services);
+      return show(await describe(call, await rowOf(call), updateGroup), call.services);
     },
   }),
   operation({

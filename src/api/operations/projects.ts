@@ -8,8 +8,8 @@ import type { Row, Trx } from '../../storage/schema.ts';
 import type { ApiServices } from '../control-api.ts';
 import { findNamed, reachOf } from '../objects.ts';
 import { type Call, operation } from '../operation.ts';
-import { faultAt } from '../problem.ts';
 import { endpointUrl, id, managedBy, nameOf, page, pageOf, paging, textOf } from '../shapes.ts';
+import { describe, newPath } from './described.ts';
 
 const project = z.object({
   id,
@@ -78,9 +78,7 @@ export const projectOperations = [
     status: 201,
     etag: true,
     async run({ trx, object, body, services, record }) {
-      const path = `${object.name}/${body.name}`;
-      const problem = body.name.includes('/') ? 'must be one part of a path, without "/"' : projectPathProblem(path);
-      if (problem !== null) throw faultAt(['name'], problem);
+      const path = newPath(object, body.name, projectPathProblem);
       const row = { path, group_id: Number(object.id), description: body.description, managed_by: null };
       const [made] = await insertProjects(trx, [row]);
       if (made === undefined) throw new Error('the project was not inserted');
@@ -114,15 +112,7 @@ export const projectOperations = [
     etag: true,
     current: async (call) => show(await rowOf(call), call.services),
     async run(call) {
-      const row = await rowOf(call);
-      const { description = row.description } = call.body;
-      if (description === row.description) {
-        call.unchanged();
-        return show(row, call.services);
-      }
-      await updateProject(call.trx, row.id, { description });
-      call.record('changed', call.object, { fields: ['description'] });
-      return show({ ...row, description }, call.services);
+      return show(await describe(call, await rowOf(call), updateProject), call.services);
     },
   }),
   operation({
