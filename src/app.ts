@@ -161,14 +161,14 @@ export async function startPromgate(settings: Settings, overrides: { log?: Log }
       stopping: () => stopping,
     };
     const gateway = createGateway(createCorridor(parts), () => gatewaySettings.basePath);
-    const { withPersonalToken, checkCsrf } = people;
-    await gateway.register(promqlCheck({ ...parts, withPersonalToken, checkCsrf }));
+    const questionParts = { ...parts, withPersonalToken: people.withPersonalToken, checkCsrf: people.checkCsrf };
+    await gateway.register(promqlCheck(questionParts));
     const purging = {
       directory: parts.directory,
       log,
       purge: (subject: PurgeSubject, actor: Actor, endpoint: Target | null) => purge(database, subject, actor, endpoint),
     };
-    await gateway.register(cachePurge({ ...parts, ...purging, withPersonalToken, checkCsrf }));
+    await gateway.register(cachePurge({ ...questionParts, ...purging }));
     const oidc = createOidc({
       database,
       keyring,

@@ -1,4 +1,5 @@
 /** When tokens were last used: noted in memory on the way of a question, written to the database in batches. */
+import { flushEvery } from '../ops/flush-every.ts';
 import type { Log } from '../ops/log.ts';
 import type { Database } from '../storage/database.ts';
 import { recordLastUse } from '../storage/last-use.ts';
@@ -27,12 +28,5 @@ export function trackLastUsed(database: Database, log: Log, of: 'tokens' | 'pers
     }
   }
 
-  const timer = setInterval(() => void flush(), INTERVAL);
-  return {
-    note: (tokenId, now) => uses.set(tokenId, now),
-    async close() {
-      clearInterval(timer);
-      await flush();
-    },
-  };
+  return { note: (tokenId, now) => uses.set(tokenId, now), ...flushEvery(INTERVAL, flush) };
 }

@@ -6,6 +6,7 @@ import { addressBlock } from '../access/throttle.ts';
 import { recordCounted } from '../storage/audit.ts';
 import type { Database } from '../storage/database.ts';
 import { type AuditEvent, theInstance } from './audit.ts';
+import { flushEvery } from './flush-every.ts';
 import type { Log } from './log.ts';
 
 /** Milliseconds in which like refusals become one entry. */
@@ -30,7 +31,6 @@ interface Counted {
 /** What cannot be written is told to the log and forgotten. */
 export function createRefusals(database: Pick<Database, 'write'>, log: Log): Refusals {
   let kinds = new Map<string, Counted>();
-  let writing = Promise.resolve();
 
   function note(event: AuditEvent): void {
     const key = kinds.size < MOST || kinds.has(keyOf(event)) ? keyOf(event) : MORE;
@@ -51,16 +51,7 @@ export function createRefusals(database: Pick<Database, 'write'>, log: Log): Ref
     }
   }
 
-  const timer = setInterval(() => {
-    writing = writing.then(flush);
-  }, INTERVAL);
-  return {
-    note,
-    async close() {
-      clearInterval(timer);
-      await writing.then(flush);
-    },
-  };
+  return { note, ...flushEvery(INTERVAL, flush) };
 }
 
 const MORE = 'more';

@@ -7,6 +7,7 @@ import type { Target } from '../directory/model.ts';
 import type { Database } from '../storage/database.ts';
 import type { Row } from '../storage/schema.ts';
 import { addUsage, usageDay } from '../storage/usage.ts';
+import { flushEvery } from './flush-every.ts';
 import type { Log } from './log.ts';
 
 const INTERVAL = 10_000;
@@ -37,7 +38,6 @@ interface Day {
 export function trackUsage(database: Pick<Database, 'write'>, log: Log): UsageTracker {
   let days = new Map<number, Day>();
   let today: Day = { day: Number.NaN, callers: new Map() };
-  let writing = Promise.resolve();
 
   function note(caller: Caller, target: Target, use: Use): void {
     const day = usageDay(Date.now());
@@ -82,16 +82,7 @@ export function trackUsage(database: Pick<Database, 'write'>, log: Log): UsageTr
     }
   }
 
-  const timer = setInterval(() => {
-    writing = writing.then(flush);
-  }, INTERVAL);
-  return {
-    note,
-    async close() {
-      clearInterval(timer);
-      await writing.then(flush);
-    },
-  };
+  return { note, ...flushEvery(INTERVAL, flush) };
 }
 
 function countersOf({ callers }: Day, key: string): Map<number, Row<'usage_days'>> {
