@@ -15,7 +15,10 @@ export interface RawAnswer {
 }
 
 export interface RawResult extends RawAnswer {
-  /** How the connection stood at last: still open, closed in order, reset, or still open at the deadline with no whole answer. */
+  /**
+   * How the connection stood at last: still open after a whole answer, closed in order, reset, or still open at the deadline
+   * though the answer is not whole or said `Connection: close`.
+   */
   readonly ended: 'open' | 'closed' | 'reset' | 'deadline';
   /** Everything that came, head included. */
   readonly raw: Buffer;
@@ -83,7 +86,8 @@ export async function sendRaw(
   });
   const waiting = new AbortController();
   const deadline = delay(deadlineMs, 'deadline' as const, { signal: waiting.signal }).catch(() => 'deadline' as const);
-  const ended = await Promise.race([connection.ended, whole, deadline]);
+  const promised = whole.then((open) => (endsConnection(parseAnswer(connection.received(), method)) ? connection.ended : open));
+  const ended = await Promise.race([connection.ended, promised, deadline]);
   waiting.abort();
   connection.socket.destroy();
   await sending;
@@ -92,6 +96,11 @@ export async function sendRaw(
   // A body without length or chunks is as long as the connection; its orderly end makes it whole.
   const untilClose = answer.status !== 0 && !answer.headers.has('content-length') && !answer.headers.has('transfer-encoding');
   return { ...answer, complete: answer.complete || (untilClose && ended === 'closed'), ended, raw };
+}
+
+/** Whether the answer says that it is the connection's last; the end itself may come a moment after the answer. */
+function endsConnection({ headers }: RawAnswer): boolean {
+  return headers.get('connection')?.some((value) => value.toLowerCase() === 'close') === true;
 }
 
 /** One HTTP/1.1 request as text, with `Host` and `Connection: close`; the target goes out as it is given. */
