@@ -7,6 +7,7 @@ import { tester } from './support/actor.ts';
 import { apiOf } from './support/api.ts';
 import { ask } from './support/ask.ts';
 import { type FlakyLink, startFlakyLink } from './support/flaky-link.ts';
+import { askPage } from './support/person.ts';
 import { startTestPromgate, type TestPromgate, type TestToken } from './support/promgate.ts';
 import { answers, type StrictUpstream, startStrictUpstream } from './support/strict-upstream.ts';
 
@@ -88,6 +89,35 @@ describe('when the database', () => {
     expect(await status()).toBe(200);
     await link.mend();
     await expect.poll(status, { timeout: 10_000 }).toBe(401);
+    await api.close();
+  });
+
+  it('is gone, the API and the pages say so, and when to come again', async () => {
+    const api = await apiOf(owner);
+    const { cookie } = await api.user({ admin: true, username: 'ada' });
+    const list = () => askPage(`${promgate.url}/-/api/v1/projects`, { cookie });
+    const signIn = () => askPage(`${promgate.url}/login`, { form: { username: 'nobody', password: 'whatever it is' } });
+    const purge = async () => {
+      const headers = { 'content-type': 'application/json' };
+      const answer = await fetch(`${promgate.opsUrl}/-/cache/purge`, { method: 'POST', headers, body: '{"all":true}' });
+      return { status: answer.status, headers: answer.headers, body: await answer.text() };
+    };
+    await expect.poll(async () => (await list()).status).toBe(200);
+    await link.cut();
+    for (const [answer, type] of [
+      [await list(), 'application/problem+json'],
+      [await purge(), 'application/problem+json'],
+      [await signIn(), 'text/html; charset=utf-8'],
+    ] as const) {
+      expect(answer.status).toBe(503);
+      expect([answer.headers.get('content-type'), answer.headers.get('retry-after')]).toEqual([type, '5']);
+      expect(answer.body).toContain('atabase cannot be reached at the moment');
+      expect(answer.body).not.toMatch(/ECONN|127\.0\.0\.1/);
+    }
+    expect(logs.join('')).toContain('the database cannot be used: ');
+    await link.mend();
+    await expect.poll(async () => (await list()).status, { timeout: 10_000 }).toBe(200);
+    expect((await signIn()).status).toBe(401);
     await api.close();
   });
 

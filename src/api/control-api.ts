@@ -24,6 +24,7 @@ import { userObject } from '../storage/audit-objects.ts';
 import type { Keyring } from '../storage/crypto.ts';
 import type { Database } from '../storage/database.ts';
 import type { Trx } from '../storage/schema.ts';
+import { databaseTrouble } from '../storage/trouble.ts';
 import type { AskServer } from '../upstream/collect.ts';
 import { type ApiCaller, type CallerParts, identifyApiCaller } from './caller.ts';
 import { inputOf } from './input.ts';
@@ -231,7 +232,7 @@ export function controlApi(
 
   function refuse(request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
     const { visit } = beginningOf(request);
-    const error = errorOf(visit, bodyProblem(thrown, MAX_BODY) ?? thrown);
+    const error = errorOf(visit, bodyProblem(thrown, MAX_BODY) ?? databaseTrouble(thrown) ?? thrown);
     countRefusal(visit, error, parts);
     // What is left of the body is not read.
     if (!request.raw.complete) reply.header('Connection', 'close');

@@ -250,7 +250,7 @@ const errorTexts: Partial<Readonly<Record<ErrorCode, string>>> = {
   precondition_required: '`If-Match` is missing.',
   too_many_requests: 'Too often; see `Retry-After`.',
   unavailable: 'No server answers, or it must not be asked.',
-  internal: 'Anything else; a mistake of Promgate’s own.',
+  internal: 'Anything else: 503 while the database cannot be reached; 500 for a mistake of Promgate’s own.',
 };
 
 const retryAfter = { 'Retry-After': { description: 'Seconds.', schema: { type: 'integer' } } };

@@ -11,6 +11,7 @@ import { type EntranceParts, type GatewaySettings, identify, notFound } from '..
 import { methodNotAllowed } from '../gateway/open.ts';
 import { beginVisit, countRefusal, endVisit, errorOf, type Visit, type VisitParts } from '../gateway/visit.ts';
 import type { Rates } from '../guard/rates.ts';
+import { databaseTrouble } from '../storage/trouble.ts';
 import { bodyProblem, sendProblem } from './problem.ts';
 
 export interface ApiParts extends EntranceParts, VisitParts {
@@ -88,7 +89,7 @@ export function apiRoute(
 
   function refuse(request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
     const visit = visitOf(request);
-    const error = errorOf(visit, bodyProblem(thrown, maxBody) ?? thrown);
+    const error = errorOf(visit, bodyProblem(thrown, maxBody) ?? databaseTrouble(thrown) ?? thrown);
     countRefusal(visit, error, parts);
     // What is left of the body is not read.
     if (!request.raw.complete) reply.header('Connection', 'close');

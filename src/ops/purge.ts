@@ -12,6 +12,7 @@ import type { Target } from '../directory/model.ts';
 import { namedTarget } from '../directory/named.ts';
 import type { Directory } from '../directory/snapshot.ts';
 import { PromgateError } from '../errors.ts';
+import { databaseTrouble } from '../storage/trouble.ts';
 import type { Actor } from './audit.ts';
 import type { Log } from './log.ts';
 
@@ -68,7 +69,7 @@ export function opsPurge(parts: OpsPurgeParts): (app: FastifyInstance, options: 
   };
 
   function refuse(reply: FastifyReply, thrown: unknown): void {
-    const error = bodyProblem(thrown, MAX_BODY) ?? thrown;
+    const error = bodyProblem(thrown, MAX_BODY) ?? databaseTrouble(thrown) ?? thrown;
     if (!(error instanceof PromgateError)) parts.log.error('the cache could not be purged', {}, error);
     sendProblem(reply, error instanceof PromgateError ? error : new PromgateError('internal', 'internal error; see the log'));
   }

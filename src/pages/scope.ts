@@ -9,6 +9,7 @@ import { internalError, PromgateError } from '../errors.ts';
 import { decodeForm } from '../gateway/form.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
+import { databaseTrouble } from '../storage/trouble.ts';
 import { html } from './html.ts';
 import { type Page, sendPage, sentence } from './layout.ts';
 
@@ -77,7 +78,8 @@ function errorOf(thrown: unknown): PromgateError {
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return new PromgateError('unsupported_media_type', 'a form needs the content type application/x-www-form-urlencoded');
   }
-  return statusCode === 400 ? new PromgateError('bad_data', 'malformed request') : internalError(thrown);
+  if (statusCode === 400) return new PromgateError('bad_data', 'malformed request');
+  return databaseTrouble(thrown) ?? internalError(thrown);
 }
 
 function errorPage(error: PromgateError, requestId: string, basePath: string): Page {

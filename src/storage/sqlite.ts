@@ -12,6 +12,7 @@ import {
   type TransactionSettings,
 } from 'kysely';
 import type { Schema } from './schema.ts';
+import { isBusy } from './trouble.ts';
 
 /** How long to wait for a lock that another process holds, in milliseconds. */
 const lockTimeout = 5_000;
@@ -102,11 +103,6 @@ async function whenUnlocked(action: () => void): Promise<void> {
     }
     await sleep(5 + Math.random() * 10);
   }
-}
-
-/** SQLITE_BUSY or one of its extended codes (https://sqlite.org/rescode.html#busy). */
-function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'errcode' in error && typeof error.errcode === 'number' && (error.errcode & 0xff) === 5;
 }
 
 function forKysely(database: DatabaseSync): SqliteDatabase {
