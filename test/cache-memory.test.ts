@@ -25,7 +25,8 @@ async function metric(rig: CrowdRig, name: string): Promise<number> {
 
 const queries = (count: number) => Array.from({ length: count }, (_, index) => `up_${index}`);
 
-describe('a memory of 256 KiB', () => {
+// Hundreds of questions, one after the other.
+describe('a memory of 256 KiB', { timeout: 120_000 }, () => {
   const memory = 256 * 1024;
   let rig: CrowdRig;
   beforeAll(async () => {
