@@ -44,7 +44,7 @@ test('an account at a provider is linked when the browser that asked for it come
 
   // Pages go by what the process knows; the session was put into the database behind its back.
   const home = () => fetch(promgate.url, { headers: { cookie: user.cookie }, redirect: 'manual' });
-  await expect.poll(async () => (await home()).status).toBe(200);
+  await expect.poll(async () => (await home()).status, { timeout: 20_000 }).toBe(200);
   const browser = new Browser();
   browser.keep(promgate.url, `${user.cookie}; Path=/`);
   for (const cookie of begun.headers.getSetCookie()) browser.keep(promgate.url, cookie);

@@ -82,7 +82,7 @@ test('the page shows all of it, without a script and without what only somebody 
   expect([bare.status, bare.headers.get('location')]).toEqual([303, '/ops/-/api/']);
 });
 
-test('what the operations really answer is what the document says', async () => {
+test('what the operations really answer is what the document says', { timeout: 120_000 }, async () => {
   const ajv = new Ajv2020({ strict: false, validateFormats: false });
   ajv.addSchema({ ...document, $id: 'api' } as never);
   const seen = new Set<string>();

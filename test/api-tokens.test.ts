@@ -134,11 +134,15 @@ projects:
     ['a username of another token', { username: 'token-1' }],
     ['a key that there is not', { scope: 'write' }],
   ])('a token is not made with %s', async (_what, more) => {
-    const before = await maintainer.get('/tokens?of=acme/shop:production&revoked=true&limit=200');
+    // The last uses of those that there are may be written meanwhile.
+    const all = async () => {
+      const { body } = await maintainer.get('/tokens?of=acme/shop:production&revoked=true&limit=200');
+      return { ...body, items: body.items.map((item: object) => ({ ...item, last_used_at: null })) };
+    };
+    const before = await all();
     const refused = await create(more);
     expect(refused.status).toBe(400);
-    const after = await maintainer.get('/tokens?of=acme/shop:production&revoked=true&limit=200');
-    expect(after.body).toEqual(before.body);
+    expect(await all()).toEqual(before);
   });
 
   test('tokens of others are not there, whatever is done with them', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { addUsage, usageDay } from '../src/storage/usage.ts';
 import { type ApiRig, type ApiUser, apiOf } from './support/api.ts';
 import { dialects } from './support/database.ts';
@@ -23,8 +23,12 @@ describe.each(dialects)('usage on %s', (database) => {
     await promgate.close();
   });
 
+  afterEach(() => vi.useRealTimers());
+
   test('of a token and of an endpoint: each of the last 30 days and their sum', async () => {
     const { id } = (await maintainer.post('/tokens', { of: 'acme/shop:production', name: 'grafana' })).body;
+    // The day does not end meanwhile; timers and the network are real.
+    vi.useFakeTimers({ toFake: ['Date'] });
     const today = usageDay(Date.now());
     const environment = await api.database.read((trx) => trx.selectFrom('environments').select('id').executeTakeFirstOrThrow());
     const of = { level: 'environment', target_id: environment.id } as const;

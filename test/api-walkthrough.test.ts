@@ -56,7 +56,7 @@ async function run(steps: readonly Step[], env: Record<string, string>): Promise
     errors += text;
   });
   try {
-    await Promise.race([once(shell, 'close'), delay(90_000, undefined, { ref: false })]);
+    await Promise.race([once(shell, 'close'), delay(240_000, undefined, { ref: false })]);
     return { printed: printed.split(`${end}\n`).slice(0, -1), errors };
   } finally {
     endGroup(shell.pid ?? 0);
@@ -79,7 +79,7 @@ function pattern(shown: string): RegExp {
 }
 
 it('the walk-through through the API works from its first step to its last, and prints what it shows', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const port = await freePort();
   const document = await readFile(join(root, 'docs/api-walkthrough.md'), 'utf8');

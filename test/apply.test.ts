@@ -324,7 +324,7 @@ describe.each(dialects)('apply on %s', (dialect) => {
     expect(left).toEqual([]);
   });
 
-  it('works for a file of thousands of environments, and finds the one that changed', async () => {
+  it('works for a file of thousands of environments, and finds the one that changed', { timeout: 120_000 }, async () => {
     const projects = Array.from({ length: 40 }, (_, p) => {
       const environments = Array.from({ length: 100 }, (_, e) => `{ name: env-${e}, kube_namespace: ns-${e} }`);
       return `  - { path: big/team${p % 7}/p${p}, environments: [${environments.join(', ')}] }`;

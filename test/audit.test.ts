@@ -229,7 +229,7 @@ describe.each(dialects)('the audit log on %s', (dialect) => {
     expect(await held('environment', 'other/shop:a')).toEqual({});
   });
 
-  it('names the user of the operating system who works on the command line', async () => {
+  it('names the user of the operating system who works on the command line', { timeout: 120_000 }, async () => {
     await apply(shop);
     await forget();
     const { dataDir, databaseUrl } = home.settings;

@@ -67,11 +67,14 @@ describe('a request that programs on the way could read in two ways never reache
     const chunked = `${head('/api/v1/query', [urlencoded, 'Transfer-Encoding: chunked'])}8\r\nquery=up\r\n0\r\n\r\n`;
     const second = `GET ${path}/api/v1/query?query=down HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
     const before = rig.upstream.requests.length;
-    const answers = await send([chunked + second], { deadlineMs: 2_000 });
+    const connection = await connectRaw(rig.promgate.url);
+    connection.send(chunked + second);
+    await connection.ended;
+    connection.socket.destroy();
     expect(rig.upstream.requests.length).toBe(before + 1);
-    expect(answers.status).toBe(200);
-    const rest = answers.raw.subarray(answers.raw.lastIndexOf('HTTP/1.1 '));
-    expect(parseAnswer(rest).status).toBe(401);
+    const answers = connection.received();
+    expect(parseAnswer(answers).status).toBe(200);
+    expect(parseAnswer(answers.subarray(answers.lastIndexOf('HTTP/1.1 '))).status).toBe(401);
   });
 });
 
@@ -192,7 +195,9 @@ describe('a client that does not finish', () => {
     expect(rig.upstream.requests.length).toBe(before + 1);
   });
 
-  it('of slow clients each is cut off with 408 after 15 s, and others are served all the while', async () => {
+  it('of slow clients each is cut off with 408 after 15 s, and others are served all the while', {
+    timeout: 120_000,
+  }, async () => {
     const started = Array.from({ length: 50 }, () => connectRaw(rig.promgate.url));
     const slow = await Promise.all(started);
     const first = head('/api/v1/query?query=up', [], 'GET').slice(0, -2);

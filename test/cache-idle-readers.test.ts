@@ -36,11 +36,11 @@ function ask(query: string, read = true): Promise<Asking> {
 /** Resolves with `X-Promgate-Cache` as soon as the head is there. */
 async function resultOf(asking: Asking): Promise<string | undefined> {
   const head = () => /\r\nX-Promgate-Cache: (\w+)\r\n/i.exec(asking.connection.received().toString('latin1'))?.[1];
-  await expect.poll(head).toBeDefined();
+  await expect.poll(head, { timeout: 20_000 }).toBeDefined();
   return head();
 }
 
-describe('clients that read no more than the beginning of answers from the cache', () => {
+describe('clients that read no more than the beginning of answers from the cache', { timeout: 120_000 }, () => {
   it('hold what half of its memory may be; further answers then come from the server, and from the cache when they leave', async () => {
     const queries = Array.from({ length: 12 }, (_, index) => `up_${index}`);
     for (const query of queries) expect((await (await ask(query)).answer()).body.length).toBe(body.length);
@@ -59,6 +59,6 @@ describe('clients that read no more than the beginning of answers from the cache
     // What many read at once is held once.
     expect(await resultOf(await ask('up_0'))).toBe('hit');
     for (const { connection } of idle) connection.socket.destroy();
-    await expect.poll(async () => resultOf(await ask('up_11'))).toBe('hit');
+    await expect.poll(async () => resultOf(await ask('up_11')), { timeout: 20_000 }).toBe('hit');
   });
 });

@@ -133,7 +133,9 @@ describe.each(dialects)('the change log on %s', (dialect) => {
     const seen: number[] = [];
     let done = false;
     const reader = (async () => {
-      for (let last = 0; !done; ) {
+      for (let [last, finished] = [0, false]; !finished; ) {
+        // The last look begins when all is written.
+        finished = done;
         for (const { seq } of await read((trx) => changesAfter(trx, last, 1_000))) {
           seen.push(seq);
           last = seq;
@@ -149,7 +151,6 @@ describe.each(dialects)('the change log on %s', (dialect) => {
       });
     await Promise.all(Array.from({ length: 40 }, (_, index) => writer(index)));
     const all = await read((trx) => changesAfter(trx, 0, 1_000));
-    await new Promise((resolve) => setTimeout(resolve, 50));
     done = true;
     await reader;
     expect(all).toHaveLength(40);

@@ -17,7 +17,7 @@ afterEach(() => directory.remove());
 describe('a sealed text', () => {
   const keyring = openKeyring({ dataDir: '/nowhere', secretKey: randomBytes(32) });
 
-  it('opens to what was sealed', () => {
+  it('opens to what was sealed', { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.string(), (plain, boundTo) => {
         expect(keyring.open(keyring.seal(plain, boundTo), boundTo)).toBe(plain);
@@ -91,7 +91,7 @@ describe('the key file', () => {
     expect(readdirSync(directory.path)).toEqual([]);
   });
 
-  it('is one for all processes that start at once', async () => {
+  it('is one for all processes that start at once', { timeout: 120_000 }, async () => {
     const module = new URL('./crypto.ts', import.meta.url).href;
     const script = `const { openKeyring } = await import(${JSON.stringify(module)});
       while (Date.now() < Number(process.argv[2])) {}

@@ -36,7 +36,7 @@ describe.each(dialects)('a database on %s', (dialect) => {
     expect(await (await open()).read(allGroups)).toEqual([group]);
   });
 
-  it('can be opened for the first time by several processes at the same moment', async () => {
+  it('can be opened for the first time by several processes at the same moment', { timeout: 120_000 }, async () => {
     const module = new URL('./database.ts', import.meta.url).href;
     const script = `const { openDatabase } = await import(${JSON.stringify(module)});
       while (Date.now() < Number(process.argv[2])) {}
@@ -165,17 +165,21 @@ describe('PostgreSQL', () => {
     const database = await openDatabase(home.settings);
     const killer = await openDatabase({ ...home.settings, databaseUrl: inject('postgresUrl') });
     const name = new URL(home.settings.databaseUrl).pathname.slice(1);
-    const killAll = () => sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`.execute(killer.db);
-    const running = database.write(async (trx) => {
-      await killAll();
-      // The loss arrives while the transaction waits for nothing: the moment when nobody would hear of it.
+    /** When they are gone, and this process has heard of it. */
+    const killAll = async () => {
+      const backends = () =>
+        sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`.execute(killer.db);
+      while ((await backends()).rows.length > 0) await sleep(20);
       await sleep(100);
+    };
+    const running = database.write(async (trx) => {
+      // The loss arrives while the transaction waits for nothing: the moment when nobody would hear of it.
+      await killAll();
       await groupAt('acme')(trx);
     });
     await expect(running).rejects.toThrow();
     await database.read(allGroups);
     await killAll();
-    await sleep(100);
     expect(await database.read(allGroups)).toEqual([]);
     await database.close();
     await killer.close();
