@@ -12,5 +12,7 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 120_000,
+    // What is waited for comes at once; a busy machine takes longer than the second that is the default.
+    expect: { poll: { timeout: 20_000 } },
   },
 });

@@ -23,18 +23,20 @@ const json = 'Content-Type: application/json';
 
 beforeAll(async () => {
   rig = await startStrictRig({
-    settings: { limits: { timeout: 300, maxResponse: 10_000 } },
+    settings: { limits: { timeout: 500, maxResponse: 10_000 } },
     server: {
       auth: { basic: { username: 'prom', password: secrets.password } },
       headers: { 'X-Api-Key': secrets.header },
       query_params: { api_key: secrets.parameter },
     },
   });
-  const servers = [{ name: 'gone', url: 'http://127.0.0.1:1/hidden/path' }];
+  // The short limit is for a server that says nothing.
+  const limits = { timeout: '20s' };
+  const servers = [{ name: 'gone', url: 'http://127.0.0.1:1/hidden/path', limits }];
   await rig.promgate.apply(
     JSON.stringify({
       projects: [{ path: 'acme/gone', environments: [{ name: 'production' }], servers }],
-      groups: [{ path: 'acme', servers: [{ name: 'nowhere', url: 'http://hidden-host.invalid:9090/hidden/path' }] }],
+      groups: [{ path: 'acme', servers: [{ name: 'nowhere', url: 'http://hidden-host.invalid:9090/hidden/path', limits }] }],
     }),
   );
   wires = await provoke();

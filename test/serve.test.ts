@@ -26,7 +26,6 @@ function start(...args: string[]) {
 
 function startWith(env: Record<string, string>, ...args: string[]) {
   const child = spawn(program, args, { cwd, env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  cleanups.push(() => child.kill('SIGKILL'));
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -37,6 +36,11 @@ function startWith(env: Record<string, string>, ...args: string[]) {
   });
   const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
     child.on('close', (code, signal) => resolve({ code, signal }));
+  });
+  // Whatever it still writes would come into the way of removing its directory.
+  cleanups.push(() => {
+    child.kill('SIGKILL');
+    return ended;
   });
   return {
     ended,

@@ -46,10 +46,12 @@ describe('promgate server test', () => {
     ['production', 'main', 'prometheus'],
     ['victoria', 'vm', 'victoriametrics'],
   ])('says of the server of %s what it is and that its clock agrees', async (environment, server, kind) => {
+    const before = performance.now();
     const { code, stdout } = await promgate('server', 'test', `acme/shop:${environment}`, '-o', 'json');
     const found = JSON.parse(stdout) as { clock_ahead_seconds: number };
     expect(found).toMatchObject({ server, kind });
-    expect(Math.abs(found.clock_ahead_seconds)).toBeLessThan(2);
+    // It is one clock: what is found is at most the rounding of a date and half of the time that it took to ask.
+    expect(Math.abs(found.clock_ahead_seconds)).toBeLessThan(1 + (performance.now() - before) / 2_000);
     expect(code).toBe(0);
   });
 

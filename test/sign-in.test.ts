@@ -22,7 +22,7 @@ async function rawPage(url: string, headers: Record<string, string>): Promise<{ 
 
 /** Waits until the page is answered so; the gateway learns of what others write within a second. */
 async function eventually(ask: () => Promise<PageAnswer>, status: number): Promise<void> {
-  for (let i = 0; i < 40; i++) {
+  for (let i = 0; i < 400; i++) {
     if ((await ask()).status === status) return;
     await delay(50);
   }

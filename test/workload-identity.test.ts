@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createLog, type Log } from '../src/ops/log.ts';
 import { ask } from './support/ask.ts';
+import { settled } from './support/crowd.ts';
 import { startTestPromgate, type TestPromgate } from './support/promgate.ts';
 import { connectRaw } from './support/raw.ts';
 import { answers, type StrictUpstream, startStrictUpstream } from './support/strict-upstream.ts';
@@ -127,7 +128,7 @@ it('a client that leaves while its JWT is verified is counted as one that left, 
     connection.reset();
     await connection.ended;
     // The gateway learns of it a moment after us.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await settled(promgate.url);
     answer();
     await expect.poll(() => logged.find((line) => line.includes(`left-${index}`))).toContain('"status":499');
   }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { seed } from '../../test/support/seed.ts';
 import { arbitraryExpr } from './arbitrary.ts';
 import type { Expr } from './ast.ts';
 import { depth } from './depth.ts';
@@ -204,7 +205,7 @@ describe('any tree', () => {
         expect(found.windows.length).toBeLessThanOrEqual(2 * (selectors.size + infos));
         for (const { from, to } of found.windows) expect(from).toBeLessThanOrEqual(to);
       }),
-      { numRuns: 300 },
+      { seed, numRuns: 300 },
     );
   });
 });

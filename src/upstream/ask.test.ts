@@ -45,7 +45,7 @@ class Client implements Receiver {
     this.first = this.#begun.promise;
     this.over = this.#done.promise;
     const request = { method: 'GET', path, headers: [], body: null, gzip: false, text: false, maxResponse: 1e6 } as const;
-    this.asking = ask(pool, server, { ...request, timeout: 3_000 }, this, () => undefined);
+    this.asking = ask(pool, server, { ...request, timeout: 20_000 }, this, () => undefined);
   }
 
   head(): void {}

@@ -39,7 +39,8 @@ beforeAll(async () => {
   [prometheus, other] = await Promise.all([startPrometheus({ data: dataset.openMetrics }), startPrometheus({ data: fewer })]);
   upstream = await startRecorder(prometheus.url);
   otherUpstream = await startRecorder(other.url);
-  rig = await startCacheRig(options({}));
+  // What is kept for a short time only is to be there at the end of a test, too.
+  rig = await startCacheRig({ ...options({}), settings: { cache: { metadataTtl: 3_600_000 } } });
   database = await openDatabase(rig.promgate.settings);
 });
 
@@ -140,15 +141,18 @@ describe('a token that is no good any more gets nothing of what it was given bef
 
   it('expired', async () => {
     await warm();
-    const expiresAt = Date.now() + 4_000;
-    const brief = await rig.promgate.token('acme/shop:production', { expiresAt });
-    expect(await rig.through('query', questions(count)[1]?.[1] ?? [], { authorization: brief.basic })).toMatchObject({
-      status: 200,
-      cache: 'hit',
-    });
-    await delay(Math.max(0, expiresAt - Date.now()) + 1);
-    expect(await statuses(brief.basic)).toEqual(refused);
-  });
+    // A busy machine may take longer to ask at all.
+    for (let life = 2_000; ; life *= 2) {
+      const expiresAt = Date.now() + life;
+      const brief = await rig.promgate.token('acme/shop:production', { expiresAt });
+      const seen = await rig.through('query', questions(count)[1]?.[1] ?? [], { authorization: brief.basic });
+      const inTime = Date.now() < expiresAt;
+      if (inTime) expect(seen).toMatchObject({ status: 200, cache: 'hit' });
+      await delay(Math.max(0, expiresAt - Date.now()) + 1);
+      expect(await statuses(brief.basic)).toEqual(refused);
+      if (inTime) break;
+    }
+  }, 120_000);
 
   it('for another environment, or none', async () => {
     await warm();

@@ -114,13 +114,13 @@ describe('as the question says', () => {
     ['@ inside the recent window', range(`up @ ${now - 60}`, [], { start, end: now, step: 1e6 })],
     [
       '@ inside the recent window because of a negative offset',
-      range(`up @ ${now - 400} offset -3m`, [], { start, end: now, step: 1e6 }),
+      range(`up @ ${now - 400} offset -6m`, [], { start, end: now, step: 1e6 }),
     ],
     ['@ in the parameter of an aggregation', range(`topk(scalar(count(up @ ${moment})), up)`)],
     ['a parameter of an aggregation that changes', range('topk(scalar(count(up == 1)) - 1, up)')],
     ['@ beside an argument that changes', range(`quantile_over_time(time() % 2, http_requests_total[5m] @ ${moment})`)],
     ['@ in what predict_linear reads', range(`predict_linear(http_requests_total[20m] @ ${moment}, 60)`)],
-    ['a start so late that all is inside the recent window', range('up', [], { start: now - 120, end: now, step: 15 })],
+    ['a start so late that all is inside the recent window', range('up', [], { start: now - 45, end: now, step: 15 })],
     [
       'a negative offset so long that all is inside it',
       range('up offset -1h', [], { start: now - hour, end: now - 1800, step: 60 }),

@@ -59,7 +59,7 @@ const all = [
 async function second(environment: string, api: string, params: Params): Promise<string> {
   const first = await rig.through(api, params, { environment });
   // Longer than the shortest time for which something is kept here.
-  await delay(5);
+  await delay(20);
   const seen = await rig.through(api, params, { environment });
   expect(seen.asked).toHaveLength(seen.cache === 'hit' ? 0 : 1);
   expectSame(seen, first);

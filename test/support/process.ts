@@ -79,7 +79,7 @@ async function isReady(ready: () => Promise<boolean>): Promise<boolean> {
 
 /** Whether a GET of `url` is answered with 200. */
 export async function answers200(url: string): Promise<boolean> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+  const response = await fetch(url, { signal: AbortSignal.timeout(10_000) });
   await response.arrayBuffer();
   return response.status === 200;
 }

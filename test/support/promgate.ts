@@ -155,7 +155,7 @@ function tokenTarget(target: string): TargetName {
 
 /** Below an endpoint, an unknown path is 401 without and 404 with credentials. */
 async function knows(endpoint: string, token: TestToken): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 20_000;
   while (Date.now() < deadline) {
     const answer = await fetch(`${endpoint}/api/v1/unknown`, { headers: { authorization: token.basic } });
     await answer.arrayBuffer();

@@ -63,7 +63,7 @@ export async function connectRaw(url: string): Promise<RawConnection> {
 export async function sendRaw(
   url: string,
   bytes: string | Buffer | readonly (string | Buffer)[],
-  { deadlineMs = 10_000, pauseMs = 0, method = 'GET' } = {},
+  { deadlineMs = 20_000, pauseMs = 0, method = 'GET' } = {},
 ): Promise<RawResult> {
   const connection = await connectRaw(url);
   const sending = (async () => {

@@ -134,7 +134,7 @@ describe('the scripted upstream', () => {
   });
   afterAll(() => server.stop());
 
-  const play = (script: upstream.Script, deadlineMs = 5_000) => {
+  const play = (script: upstream.Script, deadlineMs = 20_000) => {
     server.play(script);
     return sendRaw(server.url, requestText(server.url, '/api/v1/query?query=1'), { deadlineMs });
   };
@@ -158,7 +158,8 @@ describe('the scripted upstream', () => {
     ['stalls in the body', upstream.stallsMidBody, 200],
     ['sends its head for ever', upstream.sendsSlowHeaders(20), 200],
   ])('%s', async (_, script, status) => {
-    expect(await play(script, 200)).toMatchObject({ status, complete: false, ended: 'deadline' });
+    // Long enough for what comes to come.
+    expect(await play(script, 1_500)).toMatchObject({ status, complete: false, ended: 'deadline' });
   });
   it.each(['chunked', 'length'] as const)('streams a large answer (%s)', async (framing) => {
     const { body, complete } = await play(upstream.streams(3_000_000, framing));
