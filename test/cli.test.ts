@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { isTokenText } from '../src/access/token-text.ts';
 
@@ -25,6 +25,9 @@ interface Run {
   stdout: string;
   stderr: string;
 }
+
+// Each command is a process of its own, and some tests run six.
+vi.setConfig({ testTimeout: 120_000 });
 
 let cwd: string;
 beforeAll(() => {
@@ -252,5 +255,27 @@ describe('promgate token', () => {
       stderr: expect.stringContaining('no token 999'),
     });
     expect(await promgate(['token', 'revoke', 'x'])).toMatchObject({ code: 2 });
+  });
+});
+
+describe('where there is no database', () => {
+  it.each([
+    'token list',
+    'token create --name x --project acme/shop',
+    'token revoke 1',
+    'resolve acme/shop:production',
+    'explain acme/shop:production up',
+    'server test acme/shop:production',
+    'user list',
+    'user block ada',
+    'cache purge --all',
+  ])('%s says so, and makes none', async (line) => {
+    const run = await promgate([...line.split(' '), '--data-dir', 'elsewhere']);
+    expect(run).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^promgate: There is no database \S*elsewhere\/promgate\.db: set data_dir \(--data-dir\)/),
+    });
+    expect(existsSync(join(cwd, 'elsewhere'))).toBe(false);
   });
 });

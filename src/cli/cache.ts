@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { PurgeSubject } from '../cache/purge.ts';
@@ -41,17 +40,17 @@ export const register: RegisterCommand = (program) => {
     .option('--all', 'everything')
     .action(async (options: PurgeOptions, command: Command) => {
       const settings = await settingsOf(command);
-      const where = whereItIs(settings);
       const found = await find(options, settings);
       if (found === null) return;
       const { purge } = await import('../cache/purge.ts');
       const { openDatabase } = await import('../storage/database.ts');
-      const database = await openDatabase(settings);
+      const database = await openDatabase(settings, { create: false });
       try {
         await purge(database, found.subject, await actorHere(), found.endpoint);
       } finally {
         await database.close();
       }
+      const where = whereItIs(settings);
       await print(options.output, { purged: found.data, database: where }, `Purged ${found.words}, in ${where}.`);
     });
 };
@@ -61,12 +60,9 @@ function once(value: string, previous: string | undefined): string {
   throw new UsageError(`each option can be given once: ${JSON.stringify(previous)} and ${JSON.stringify(value)} are two`);
 }
 
-/** The database, for a person. One that is not there holds nothing to purge, and a new one would be nobody's: throws. */
+/** The database, for a person. */
 function whereItIs({ databaseUrl, dataDir }: Settings): string {
-  if (databaseUrl !== '') return 'PostgreSQL';
-  const file = join(dataDir, 'promgate.db');
-  if (existsSync(file)) return file;
-  throw new Error(`There is no database ${file}: set data_dir (--data-dir) or database_url to what the gateway uses.`);
+  return databaseUrl === '' ? join(dataDir, 'promgate.db') : 'PostgreSQL';
 }
 
 /** `null`: no server answers there, or it must not, which is told. */

@@ -10,7 +10,7 @@ export async function loadSnapshot(settings: Settings): Promise<Directory> {
   const { openKeyring } = await import('../storage/crypto.ts');
   const { openDatabase } = await import('../storage/database.ts');
   const { hasKey, verifyKey } = await import('../storage/key-check.ts');
-  const database = await openDatabase(settings);
+  const database = await openDatabase(settings, { create: false });
   try {
     const log = createLog(settings.logLevel);
     const keyring = openKeyring(settings, { create: !(await hasKey(database)) });

@@ -121,7 +121,7 @@ function expiryFrom(text: string, { parseDuration }: typeof import('../config/un
 async function withDatabase(command: Command, work: (database: Database, externalUrl: string) => Promise<void>): Promise<void> {
   const settings = await settingsOf(command);
   const { openDatabase } = await import('../storage/database.ts');
-  const database = await openDatabase(settings);
+  const database = await openDatabase(settings, { create: false });
   try {
     await work(database, settings.externalUrl);
   } finally {

@@ -33,10 +33,12 @@ export const register: RegisterCommand = (program) => {
       const account = { username, name: options.name ?? '', email: options.email ?? null, admin, passwordHash };
       const { createAccount } = await import('../access/accounts.ts');
       const actor = await actorHere();
-      const made = await inDatabase(command, async (trx, externalUrl, now) => {
+      const work = async (trx: Trx, externalUrl: string, now: number) => {
         const row = await createAccount(trx, account, actor, now);
         return { row, link: passwordHash === null ? await newLink(trx, row, externalUrl, now) : null };
-      });
+      };
+      // The first administrator may be there before the gateway has ever run.
+      const made = await inDatabase(command, work, { create: true });
       await printWithLink(options.output, made.row, made.link);
     });
 
@@ -128,10 +130,14 @@ export const register: RegisterCommand = (program) => {
 };
 
 /** Runs `work` as one transaction. */
-async function inDatabase<T>(command: Command, work: (trx: Trx, externalUrl: string, now: number) => Promise<T>): Promise<T> {
+async function inDatabase<T>(
+  command: Command,
+  work: (trx: Trx, externalUrl: string, now: number) => Promise<T>,
+  { create = false } = {},
+): Promise<T> {
   const settings = await settingsOf(command);
   const { openDatabase } = await import('../storage/database.ts');
-  const database = await openDatabase(settings);
+  const database = await openDatabase(settings, { create });
   try {
     return await database.write((trx) => work(trx, settings.externalUrl, Date.now()));
   } finally {

@@ -1,4 +1,5 @@
 /** Opening the database: SQLite in the data directory by default, PostgreSQL where a URL is given. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Kysely, sql } from 'kysely';
 import type { Settings } from '../config/settings.ts';
@@ -28,9 +29,14 @@ export interface Database {
 /**
  * Opens the database and brings its tables up to date. Several processes may do so at the same moment. Throws an Error whose
  * message says what is wrong and never holds the URL's password; so does a database that a newer Promgate has migrated.
+ * @param create whether a file of SQLite's may be made; else one that is not there is an error: a new one would be nobody's
  */
-export async function openDatabase(settings: Pick<Settings, 'databaseUrl' | 'dataDir'>): Promise<Database> {
-  const database = settings.databaseUrl === '' ? await sqliteIn(settings.dataDir) : await postgresAt(settings.databaseUrl);
+export async function openDatabase(
+  settings: Pick<Settings, 'databaseUrl' | 'dataDir'>,
+  { create = true } = {},
+): Promise<Database> {
+  const database =
+    settings.databaseUrl === '' ? await sqliteIn(settings.dataDir, create) : await postgresAt(settings.databaseUrl);
   try {
     return { ...database, migrated: await migrate(database) };
   } catch (error) {
@@ -41,9 +47,12 @@ export async function openDatabase(settings: Pick<Settings, 'databaseUrl' | 'dat
 
 type Opened = Omit<Database, 'migrated'>;
 
-async function sqliteIn(dataDir: string): Promise<Opened> {
-  makeDataDir(dataDir);
+async function sqliteIn(dataDir: string, create: boolean): Promise<Opened> {
   const file = join(dataDir, 'promgate.db');
+  if (create) makeDataDir(dataDir);
+  else if (!existsSync(file)) {
+    throw new Error(`There is no database ${file}: set data_dir (--data-dir) or database_url to what the gateway uses.`);
+  }
   const { openSqlite } = await import('./sqlite.ts');
   try {
     const db = await openSqlite(file);
