@@ -18,11 +18,12 @@ function canUnshare(): boolean {
 
 it.skipIf(!canUnshare())(
   'with the resolver of the system, a public name is reached, one of this machine is not, whenever its name changes',
+  { timeout: 120_000 },
   async () => {
     const directory = await tempDir('resolver');
     try {
       const command = [process.execPath, namespaceProgram, directory.path];
-      const { stdout } = await promisify(execFile)('unshare', [...apart, ...command], { timeout: 20_000 });
+      const { stdout } = await promisify(execFile)('unshare', [...apart, ...command], { timeout: 100_000 });
       expect(JSON.parse(stdout)).toEqual({
         results: {
           'public.example': { check: 'allowed', answer: '93.184.215.14', asked: 2 },

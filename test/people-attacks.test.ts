@@ -70,7 +70,7 @@ describe('tokens of endpoints', () => {
     );
     await expect
       .poll(async () => (await fetch(url(), { headers: { authorization: `Bearer ${expired.token}` } })).status, {
-        timeout: 1_000,
+        timeout: 20_000,
         interval: 20,
       })
       .toBe(401);

@@ -44,7 +44,7 @@ export async function startDns(
   });
   socket.bind(at);
   await once(socket, 'listening');
-  const resolver = new Resolver({ tries: 1, timeout: 2_000 });
+  const resolver = new Resolver({ tries: 1, timeout: 20_000 });
   resolver.setServers([`${at.address}:${socket.address().port}`]);
   const none = (error: NodeJS.ErrnoException): string[] => {
     if (error.code === 'ENODATA') return [];

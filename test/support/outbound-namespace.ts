@@ -28,7 +28,7 @@ const names: Readonly<Record<string, readonly (readonly string[])[]>> = {
 /** @param directory for the system's files, which are hidden under ours */
 async function main(directory: string): Promise<void> {
   for (const [name, text] of [
-    ['resolv.conf', 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n'],
+    ['resolv.conf', 'nameserver 127.0.0.1\noptions timeout:20 attempts:1\n'],
     ['nsswitch.conf', 'hosts: files dns\n'],
     ['hosts', '127.0.0.1 localhost\n'],
   ] as const) {
