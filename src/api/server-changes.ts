@@ -21,7 +21,7 @@ export interface ChangedServer {
  * Throws `bad_data` for what does not go together, and where a stored secret would be used in a way that somebody else chose:
  * - A URL with another origin needs all credentials anew, whoever sets it.
  * - Who is no administrator needs them anew, too, for trusting another certificate, and for taking over what an administrator or a
- *   file set up: for changing where and how that connects, or what confines it. From then on it is restricted.
+ *   file set up: for changing where and how that connects, what confines it, or how much may be asked of it. From then on it is restricted.
  */
 export function changeServer(before: StoredServer, changes: ServerChanges, admin: boolean): ChangedServer {
   const server = merged(before, changes);
@@ -29,7 +29,7 @@ export function changeServer(before: StoredServer, changes: ServerChanges, admin
   if (problem !== undefined) throw faultAt(problem.path, problem.message);
   const fields = changedFields(before, server, changes);
   const connects = fields.some((field) => ['url', 'auth', 'headers', 'query_params', 'tls'].includes(field));
-  const confines = fields.some((field) => ['enforce', 'expose', 'verify'].includes(field));
+  const confines = fields.some((field) => ['enforce', 'expose', 'verify', 'limits'].includes(field));
   const takesOver = !admin && !before.restricted && (connects || confines);
   if (new URL(server.url).origin !== new URL(before.url).origin) {
     needAnew(before.connection, changes, 'the URL has another host, port or scheme');
