@@ -109,6 +109,7 @@ describe('a value', () => {
         expect(value.length).toBe(encodedLength(key, pieces));
         expect(await decodePieces(key, value, secret)).toEqual(pieces);
       }),
+      { seed: 1 },
     );
   });
 
@@ -124,7 +125,7 @@ describe('a value', () => {
           expect(await decodePieces(key, await encodePieces(key, list, secret), secret)).toEqual(list);
         }
       }),
-      { numRuns: 200 },
+      { seed: 1, numRuns: 200 },
     );
   });
 
@@ -191,13 +192,14 @@ describe('a value', () => {
       value[bit >> 3] = (value[bit >> 3] ?? 0) ^ mask;
     }
     expect(await decodePieces(key, value, secret)).toEqual(sample);
-  });
+  }, 120_000);
 
   it('is nothing when it is anything else', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 1_000 }), async (bytes) => {
         expect(await decodePieces(key, Buffer.from(bytes), secret)).toBeNull();
       }),
+      { seed: 1 },
     );
   });
 });
@@ -344,7 +346,7 @@ describe('a value that one with the secret made with intent', () => {
         for (const piece of pieces ?? []) expectRules(piece);
         if (pieces !== null) read++;
       }),
-      { numRuns: 2_000 },
+      { seed: 1, numRuns: 2_000 },
     );
     expect(read).toBeGreaterThan(0);
   });

@@ -11,6 +11,8 @@ import { bind } from '../upstream/binding.ts';
 import { everything, type PurgeSubject, purge, serverSubject } from './purge.ts';
 import { endpointSubject, namedServerSubject } from './purge-names.ts';
 
+const soon = { timeout: 20_000 };
+
 const keyring = openKeyring({ dataDir: '/nowhere', secretKey: Buffer.alloc(32, 1) });
 const rules = {
   limits: {
@@ -40,7 +42,7 @@ projects:
 `;
 const names = ['acme/shop:a', 'acme/shop:b', 'acme/shop:c', 'acme/shop:d', 'acme/other:a'];
 
-describe.each(dialects)('a purge on %s', (dialect) => {
+describe.each(dialects)('a purge on %s', { timeout: 90_000 }, (dialect) => {
   let home: TestDatabase;
   let watches: Watch[];
   beforeEach(async () => {
@@ -80,9 +82,9 @@ describe.each(dialects)('a purge on %s', (dialect) => {
     const before = policies();
     const generation = directory().generation;
     await work();
-    await expect.poll(() => directory().generation).toBeGreaterThan(generation);
+    await expect.poll(() => directory().generation, soon).toBeGreaterThan(generation);
     const after = policies();
-    await expect.poll(() => watches.map((watch) => policies(watch))).toEqual([after, after]);
+    await expect.poll(() => watches.map((watch) => policies(watch)), soon).toEqual([after, after]);
     // So does a process that starts later.
     const late = await open();
     expect(policies(late)).toEqual(after);
