@@ -78,9 +78,9 @@ async function opened({ cookie }: Pick<ApiUser, 'cookie'>): Promise<string[]> {
   return open;
 }
 
-/** The gateway knows what was written to the database within a second. */
+/** The gateway knows what was written to the database within a second; a busy machine gets more. */
 function within(ask: () => Promise<unknown>) {
-  return expect.poll(ask, { timeout: 1_000, interval: 20 });
+  return expect.poll(ask, { timeout: 20_000, interval: 20 });
 }
 
 describe('a session’s cookie opens', () => {
