@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { settled } from './support/crowd.ts';
 import { connectRaw, parseAnswer, type RawResult, sendRaw } from './support/raw.ts';
 import { form } from './support/raw-client.ts';
 import { type StrictRig, startStrictRig } from './support/strict-rig.ts';
@@ -184,7 +185,7 @@ describe('a client that does not finish', () => {
       for (const leave of ['reset', 'end'] as const) {
         const connection = await connectRaw(rig.promgate.url);
         connection.send(head('/api/v1/query', headers) + body);
-        await delay(20);
+        await settled(rig.promgate.url);
         if (leave === 'reset') connection.reset();
         else connection.socket.end();
         await connection.ended;

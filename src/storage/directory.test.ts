@@ -141,7 +141,7 @@ describe.each(dialects)('groups, projects and environments on %s', (dialect) => 
     expect(await read(environments.allEnvironments)).toEqual([]);
   });
 
-  it('are written, read and deleted in any number at once', async () => {
+  it('are written, read and deleted in any number at once', { timeout: 120_000 }, async () => {
     const group = await newGroup('acme');
     const paths = Array.from({ length: 2_500 }, (_, index) => `acme/p${index}`);
     const made = await write((trx) =>
