@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { startPromgate } from '../src/app.ts';
 import { createLog } from '../src/ops/log.ts';
 import { openKeyring } from '../src/storage/crypto.ts';
@@ -11,6 +11,9 @@ import { checkKey } from '../src/storage/key-check.ts';
 import { allServers } from '../src/storage/servers.ts';
 import { createDatabaseHome, createTestDatabase, dialects } from './support/database.ts';
 import { startTestPromgate, type TestPromgate } from './support/promgate.ts';
+
+// Each test starts programs or hashes passwords, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 });
 
 const program = join(import.meta.dirname, '../bin/promgate');
 const right = Buffer.alloc(32, 1);

@@ -4,8 +4,11 @@ import { createServer } from 'node:http';
 import { connect, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createDatabaseHome } from './support/database.ts';
+
+// Each test starts programs or hashes passwords, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 });
 
 const program = join(import.meta.dirname, '../bin/promgate');
 const cleanups: (() => unknown)[] = [];

@@ -1,11 +1,14 @@
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { freePort } from './support/ports.ts';
 import { startPrometheus, type TestServer } from './support/prometheus.ts';
 import { type TempDir, tempDir } from './support/temp-dir.ts';
 import { startVictoriaMetrics } from './support/victoria-metrics.ts';
+
+// Each test starts programs or hashes passwords, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 });
 
 const program = join(import.meta.dirname, '../bin/promgate');
 

@@ -1,9 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ask } from './support/ask.ts';
 import { connectRaw, parseAnswer, requestText } from './support/raw.ts';
 import { type Served, startServed } from './support/served.ts';
 import { answers, type StrictUpstream, startStrictUpstream } from './support/strict-upstream.ts';
+
+// Each test starts programs or hashes passwords, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 });
 
 let upstream: StrictUpstream;
 let served: Served;

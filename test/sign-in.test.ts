@@ -1,10 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../src/storage/database.ts';
 import { dialects } from './support/database.ts';
 import { askPage, hiddenField, makePerson, type PageAnswer, password, signIn } from './support/person.ts';
 import { startTestPromgate, type TestPromgate } from './support/promgate.ts';
+
+// Each test starts programs or hashes passwords, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 });
 
 const resources = JSON.stringify({
   groups: [{ path: 'acme' }, { path: 'other' }],

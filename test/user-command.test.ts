@@ -2,10 +2,13 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDatabase } from '../src/storage/database.ts';
 import { askPage, password, signIn } from './support/person.ts';
 import { startTestPromgate, type TestPromgate } from './support/promgate.ts';
+
+// Each test starts programs or hashes passwords, which a busy machine is slow at.
+vi.setConfig({ testTimeout: 120_000 });
 
 const program = join(import.meta.dirname, '../bin/promgate');
 

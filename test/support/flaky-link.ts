@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
+import { freePort } from './ports.ts';
 
 /** A TCP connection to another server that can be made to fail, as networks do. */
 export interface FlakyLink {
@@ -33,13 +34,13 @@ export async function startFlakyLink(target: { host: string; port: number }): Pr
     far.on('data', (chunk) => near.write(chunk));
     if (muted) for (const socket of [near, far]) socket.pause();
   });
-  const listen = async (port: number): Promise<number> => {
+  const listen = async (): Promise<void> => {
     server.listen(port, '127.0.0.1');
     await once(server, 'listening');
-    const address = server.address();
-    return address !== null && typeof address !== 'string' ? address.port : 0;
   };
-  const port = await listen(0);
+  // One that no outgoing connection takes while the link is cut.
+  const port = await freePort();
+  await listen();
   const cut = async (): Promise<void> => {
     const closed = once(server, 'close');
     server.close();
@@ -56,7 +57,7 @@ export async function startFlakyLink(target: { host: string; port: number }): Pr
     async mend() {
       muted = false;
       for (const socket of sockets) socket.resume();
-      if (!server.listening) await listen(port);
+      if (!server.listening) await listen();
     },
     async close() {
       if (server.listening) await cut();
