@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises';
 
 /** A request as it came over the wire. */
 export interface UpstreamRequest {
@@ -167,11 +167,19 @@ export const resetsBeforeHeaders: Script = (socket) => void socket.resetAndDestr
 /** Closes in order, without a word. */
 export const closesBeforeHeaders: Script = (socket) => void socket.end();
 
+/**
+ * Resolves when a peer in this process has read what was written before: after a while, and after a whole look at the sockets, which a
+ * busy machine may come to later than to a timer.
+ */
+export async function beingRead(): Promise<void> {
+  await delay(100);
+  await turn();
+}
+
 /** Announces a chunk of 4 KiB, sends a part of it and resets. */
 export const resetsMidChunk: Script = async (socket) => {
   socket.write(`HTTP/1.1 200 OK\r\n${json}\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n${success.slice(0, 20)}`);
-  // So that the peer reads what came before the reset.
-  await delay(100);
+  await beingRead();
   socket.resetAndDestroy();
 };
 
