@@ -40,7 +40,7 @@ beforeAll(async () => {
   });
   token = await promgate.token('acme/shop');
   // Scraped.
-  await vi.waitFor(async () => expect((await ask(`${prometheus.url}/federate?match[]=up`)).body).toContain('self'), 20_000);
+  await vi.waitFor(async () => expect((await ask(`${prometheus.url}/federate?match[]=up`)).body).toContain('self'), 60_000);
 });
 
 afterAll(async () => {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { revokeToken } from '../src/access/tokens.ts';
 import { type Promgate, startPromgate } from '../src/app.ts';
 import { createLog } from '../src/ops/log.ts';
@@ -18,6 +18,9 @@ let link: FlakyLink;
 let promgate: Promgate;
 let token: TestToken;
 const logs: string[] = [];
+// What fails is tried for some seconds, and again after some.
+vi.setConfig({ testTimeout: 120_000 });
+const soon = { timeout: 30_000 };
 
 beforeAll(async () => {
   upstream = await startStrictUpstream(answers());
@@ -45,9 +48,7 @@ const logged = (level: string) => logs.map((line) => JSON.parse(line)).filter((e
 
 /** Not ready in the end, and not one question unanswered until then. */
 async function expectNotReady(): Promise<void> {
-  await expect
-    .poll(async () => ((await query(token)) === 200 ? ready() : 'no answer'), { timeout: 15_000, interval: 100 })
-    .toBe(503);
+  await expect.poll(async () => ((await query(token)) === 200 ? ready() : 'no answer'), { ...soon, interval: 100 }).toBe(503);
   expect(await query(token)).toBe(200);
   expect((await ask(`${promgate.opsUrl}/-/healthy`)).status).toBe(200);
   expect((await ask(`${promgate.opsUrl}/metrics`)).body).toMatch(/^promgate_ready 0$/m);
@@ -56,7 +57,7 @@ async function expectNotReady(): Promise<void> {
 describe('when the database', () => {
   it('is gone, answers go on and the process is not ready; when it is back, so are its changes', async () => {
     const other = await owner.token('acme/shop');
-    await expect.poll(() => query(other)).toBe(200);
+    await expect.poll(() => query(other), soon).toBe(200);
     expect(await ready()).toBe(200);
     await link.cut();
     const database = await openDatabase(owner.settings);
@@ -69,7 +70,7 @@ describe('when the database', () => {
     ]);
     expect(await query(other)).toBe(200);
     await link.mend();
-    await expect.poll(ready, { timeout: 5_000 }).toBe(200);
+    await expect.poll(ready, soon).toBe(200);
     expect(await query(other)).toBe(401);
     expect(await query(token)).toBe(200);
   });
@@ -79,16 +80,16 @@ describe('when the database', () => {
     const { id, cookie } = await api.user({ admin: true });
     const endpoint = `${promgate.url}/acme/shop/-/prometheus/api/v1/query?query=up`;
     const status = async () => (await ask(endpoint, { headers: { cookie } })).status;
-    await expect.poll(status).toBe(200);
+    await expect.poll(status, soon).toBe(200);
     await api.database.write((trx) =>
       trx.updateTable('sessions').set({ provider: 'removed' }).where('user_id', '=', id).execute(),
     );
     await link.cut();
     promgate.reload({ ...owner.settings, logLevel: 'info' });
-    await expect.poll(() => logs.join('')).toContain('could not be taken away');
+    await expect.poll(() => logs.join(''), soon).toContain('could not be taken away');
     expect(await status()).toBe(200);
     await link.mend();
-    await expect.poll(status, { timeout: 10_000 }).toBe(401);
+    await expect.poll(status, soon).toBe(401);
     await api.close();
   });
 
@@ -102,7 +103,7 @@ describe('when the database', () => {
       const answer = await fetch(`${promgate.opsUrl}/-/cache/purge`, { method: 'POST', headers, body: '{"all":true}' });
       return { status: answer.status, headers: answer.headers, body: await answer.text() };
     };
-    await expect.poll(async () => (await list()).status).toBe(200);
+    await expect.poll(async () => (await list()).status, soon).toBe(200);
     await link.cut();
     for (const [answer, type] of [
       [await list(), 'application/problem+json'],
@@ -116,7 +117,7 @@ describe('when the database', () => {
     }
     expect(logs.join('')).toContain('the database cannot be used: ');
     await link.mend();
-    await expect.poll(async () => (await list()).status, { timeout: 10_000 }).toBe(200);
+    await expect.poll(async () => (await list()).status, soon).toBe(200);
     expect((await signIn()).status).toBe(401);
     await api.close();
   });

@@ -5,7 +5,7 @@ import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { grafanaDataSource } from '../src/demo/grafana.ts';
 import { freePort } from './support/ports.ts';
@@ -16,6 +16,8 @@ import { type TempDir, tempDir } from './support/temp-dir.ts';
 const root = join(import.meta.dirname, '..');
 const program = join(root, 'bin/promgate');
 const run = promisify(execFile);
+// Each demo starts several programs, and waits until they have scraped one another.
+vi.setConfig({ testTimeout: 120_000 });
 
 interface Running {
   readonly process: ChildProcess;
@@ -247,7 +249,7 @@ describe('promgate demo, when not all goes well,', () => {
     const { demo, children } = await starting();
     demo.process.kill('SIGKILL');
     expect(await demo.ended).toBe('SIGKILL');
-    await expect.poll(() => alive(children.keys()), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(() => alive(children.keys()), { timeout: 60_000 }).toEqual([]);
   });
 
   it('can be stopped while it starts', async () => {

@@ -169,7 +169,7 @@ beforeAll(async () => {
   await vi.waitFor(async () => {
     expect((await direct(prometheus, 'metadata')).body).toContain('scraped');
     expect((await direct(prometheus, 'alerts')).body).toContain('AlwaysThere');
-  }, 20_000);
+  }, 60_000);
 });
 
 afterAll(async () => {

@@ -2,11 +2,14 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { type CheckRig, environment, startCheckRig } from './support/check-rig.ts';
 
 const program = join(import.meta.dirname, '../bin/promgate');
+
+// Each command is a process of its own.
+vi.setConfig({ testTimeout: 120_000 });
 
 let rig: CheckRig;
 beforeAll(async () => {

@@ -51,7 +51,7 @@ describe('a shared VictoriaMetrics with vmalert', () => {
       const { alerts } = dataOf(await asked('alerts')) as { alerts: { state: string }[] };
       expect(alerts.map(({ state }) => state)).toEqual(['firing', 'firing', 'firing', 'firing']);
       expect(errorOfBroken(await asked('rules'))).toMatch(foreign);
-    }, 20_000);
+    }, 60_000);
     promgate = await startTestPromgate({
       resources: JSON.stringify({
         servers: [{ name: 'shared', url: vmalert.url, enforce: { namespace: '{{kube_namespace}}' } }],

@@ -93,7 +93,8 @@ beforeAll(async () => {
   const job = (name: string, labels: object) => ({
     job_name: name,
     metrics_path: `/${name}`,
-    scrape_interval: '1s',
+    // A scrape may take no longer, and one that did would take the series away for a while.
+    scrape_interval: '3s',
     honor_labels: true,
     static_configs: [{ targets: [`127.0.0.1:${(page.address() as AddressInfo).port}`], labels }],
   });
@@ -103,7 +104,7 @@ beforeAll(async () => {
     expect(await names('{namespace="secret-b"}')).toEqual(expect.arrayContaining(['orders_total', 'pod_info']));
     expect(errorOfBroken(await server('rules'))).toMatch(foreign);
     expect((dataOf(await server('alerts')) as { alerts: unknown[] }).alerts).toHaveLength(4);
-  }, 30_000);
+  }, 60_000);
 });
 
 afterAll(async () => {
