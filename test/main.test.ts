@@ -2,8 +2,11 @@ import { spawn } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import manifest from '../package.json' with { type: 'json' };
+
+// A test starts up to six programs, each of which takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 120_000 });
 
 const program = join(import.meta.dirname, '../bin/promgate');
 

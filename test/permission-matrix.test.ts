@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from 'undici';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createPasswords } from '../src/access/passwords.ts';
 import { type PermissionName, permissions, type Scope, scopes } from '../src/access/permissions.ts';
 import { operations } from '../src/api/operations/index.ts';
@@ -20,6 +20,9 @@ import { startOidcProvider, type TestOidcProvider } from './support/oidc-provide
 import { configured } from './support/oidc-rig.ts';
 import { basicAuth, startTestPromgate, type TestPromgate } from './support/promgate.ts';
 import { type StrictUpstream, startStrictUpstream } from './support/strict-upstream.ts';
+
+// Hundreds of requests in a test, and as many worlds for them before.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 300_000 });
 
 /** The two that are about questions and stand beside the control API. */
 const questions: readonly Asked[] = [

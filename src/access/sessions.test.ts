@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createTestDatabase, dialects, type TestDatabase } from '../../test/support/database.ts';
 import { People } from '../directory/people.ts';
 import { createLog } from '../ops/log.ts';
@@ -25,6 +25,8 @@ describe.each(dialects)('a session, with %s', (dialect) => {
   let user: Row<'users'>;
   let activity: SharedSessionActivity;
   beforeEach(async () => {
+    // What is exchanged, and when, the tests say.
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     home = await createTestDatabase(dialect);
     user = await write((trx) =>
       insertUser(trx, { username: 'ada', name: 'Ada', email: null, admin: false, passwordHash: null, createdAt: start }),
@@ -34,6 +36,7 @@ describe.each(dialects)('a session, with %s', (dialect) => {
   afterEach(async () => {
     await activity.close();
     await home.remove();
+    vi.useRealTimers();
   });
 
   const write = <T>(fn: (trx: Trx) => Promise<T>) => home.database.write(fn);
