@@ -10,7 +10,8 @@ export default defineConfig({
     // Forks, because tests start servers and handle signals; two, because each may run a Prometheus of its own.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
+    // Against what hangs; far beyond what a busy machine takes.
+    testTimeout: 60_000,
     hookTimeout: 120_000,
     // What is waited for comes at once; a busy machine takes longer than the second that is the default.
     expect: { poll: { timeout: 20_000 } },

@@ -100,7 +100,7 @@ function halfAnd(then: (socket: Parameters<play.Script>[0]) => void): Wrong {
     const text = madeUpText(asked);
     const half = text.slice(0, text.length / 2);
     socket.write(`HTTP/1.1 200 OK\r\n${json}\r\nContent-Length: ${text.length}\r\n\r\n${half}`, () =>
-      setTimeout(then, 20, socket),
+      play.beingRead().then(() => then(socket)),
     );
   };
 }
