@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { fc } from '../../test/support/fast-check.ts';
 import type { Environment, Group, Project, Server, Target } from './model.ts';
 import { chooseServer, resolveServer, scopeFit } from './resolve.ts';
 

@@ -1,5 +1,5 @@
-import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { fc } from '../../test/support/fast-check.ts';
 import { html } from './html.ts';
 
 it('whatever is put into HTML is text there', () => {

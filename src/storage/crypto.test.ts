@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fc } from '../../test/support/fast-check.ts';
 import { type TempDir, tempDir } from '../../test/support/temp-dir.ts';
 import { openKeyring } from './crypto.ts';
 

@@ -1,12 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
-import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { arbitraryExpr } from '../../src/promql/arbitrary.ts';
 import { print } from '../../src/promql/print.ts';
 import { isSteady } from '../cache/questions.ts';
 import { type Answer, ask, type Params } from '../support/ask.ts';
+import { fc } from '../support/fast-check.ts';
 import { comparable, expectConfined, expectNoTrace, type GuardRig, startGuardRig } from '../support/guard-rig.ts';
-import { seed } from '../support/seed.ts';
 import { own } from '../support/tenants.ts';
 import { around, at } from './attempt.ts';
 import { realisticQuery } from './realistic.ts';
@@ -63,7 +62,7 @@ describe('any query about the data', () => {
           }
           if (JSON.stringify(await answer()).includes('metric')) told += 1;
         }),
-        { seed, numRuns: 200 },
+        { numRuns: 200 },
       );
       // Or the queries would be about nothing.
       expect(told).toBeGreaterThan(40);
@@ -87,7 +86,7 @@ describe('any query at all', () => {
         expect([200, 400, 422, 503]).toContain(reply.status);
         await expectConfined(rig, rig.recorders.prometheus.take());
       }),
-      { seed, numRuns: 150 },
+      { numRuns: 150 },
     );
   }
 });
