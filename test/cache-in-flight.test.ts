@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { ask } from './support/ask.ts';
 import { type Call, type CrowdRig, startCrowdRig } from './support/crowd-rig.ts';
 import { holdAnswers, holdMidBody } from './support/hold.ts';
 import { type Asked, askedOf, honest, madeUpSeries, madeUpText } from './support/made-up.ts';
@@ -98,6 +99,32 @@ describe('a hundred who ask for the same', () => {
       expect(await rig.during(async () => expect(cacheOf(await rig.ask(path))).toBe('hit'))).toEqual([]);
     }
   });
+});
+
+it('an answer is kept, and counts as given, whose client has it all and leaves before its end is known', async () => {
+  // After this much others have their turn, so the end of an answer that has just as much comes later than its last byte.
+  const turn = 512 * 1024;
+  const row = JSON.stringify(Array.from({ length: 241 }, (_, index) => [base + 15 * index, '123456.789012345678']));
+  const series = (name: string) => `{"metric":{"n":"${name}"},"values":${row}}`;
+  const bodyOf = (last: string) => {
+    const all = [...Array.from({ length: 50 }, (_, index) => series(`${index + 10}`)), series(last)];
+    return `{"status":"success","data":{"resultType":"matrix","result":[${all.join(',')}]}}`;
+  };
+  const body = bodyOf('x'.repeat(turn - bodyOf('').length));
+  expect(body).toHaveLength(turn);
+  rig.upstream.play(answers(body));
+  const path = range(newQuery(), [0, 240]);
+  const left = async () =>
+    /^promgate_http_requests_total\{.*code="499".*$/m.exec((await ask(`${rig.promgate.opsUrl}/metrics`)).body)?.[0];
+  const before = await left();
+  const asked = await rig.during(async () => {
+    for (const from of ['miss', 'hit', 'hit']) {
+      const answer = await rig.ask(path);
+      expect([cacheOf(answer), answer.body.length]).toEqual([from, turn]);
+    }
+  });
+  expect(asked).toHaveLength(1);
+  expect(await left()).toBe(before);
 });
 
 it('windows that overlap, asked for at once, are all right, and together they are there afterwards', async () => {

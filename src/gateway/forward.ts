@@ -93,8 +93,10 @@ function answer(visit: Visit, question: Question, binding: Binding, prepared: Pr
   if (visit.over) return;
   response.once('close', () => {
     if (visit.over) return;
-    asking.abort();
-    endVisit(visit, null, null, parts);
+    // All of an answer of known length came: its client is served before its end is known, which is waited for to keep it.
+    const served = response.writableEnded;
+    if (!served) asking.abort();
+    endVisit(visit, served ? response.statusCode : null, null, parts);
   });
 }
 
