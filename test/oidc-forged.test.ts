@@ -21,6 +21,7 @@ afterAll(async () => {
   await forged?.stop();
 });
 afterEach(() => {
+  vi.restoreAllMocks();
   expect(forged.violations.splice(0)).toEqual([]);
   forged.forge({});
 });
@@ -171,7 +172,7 @@ it('new keys of the provider count at once, and old ones no more', async () => {
 it('the discovery document is asked for once for many sign-ins, and again after one that failed, once in 30 seconds', async () => {
   const now = performance.now.bind(performance);
   let later = 0;
-  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now() + later);
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + later);
   rig.providers = [configured(forged)];
   const discoveries = () => forged.asked.filter((path) => path.startsWith('/.well-known')).length;
   const before = discoveries();
@@ -188,7 +189,6 @@ it('the discovery document is asked for once for many sign-ins, and again after 
   forged.forge({});
   expect((await rig.signIn('main')).status).toBe(303);
   expect(discoveries()).toBe(before + 2);
-  clock.mockRestore();
 });
 
 it.each<[string, (provider: OidcProvider) => readonly OidcProvider[], number]>([
