@@ -7,9 +7,10 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     // The summary comes last: its one line is what a reader or a script looks for.
     reporters: ['default', './test/support/summary-reporter.ts'],
-    // Forks, because tests start servers and handle signals; two, because each may run a Prometheus of its own.
+    // Forks, because tests start servers and handle signals; three, because each may run a Prometheus of its own, and on two cores one
+    // has something to do while the others wait.
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     // Against what hangs; far beyond what a busy machine takes.
     testTimeout: 60_000,
     hookTimeout: 120_000,
