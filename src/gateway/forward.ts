@@ -49,12 +49,17 @@ function wait(visit: Visit, question: Question, binding: Binding, deciding: Prom
   visit.work = deciding.then(done, done);
   const left = binding.limits.timeout - (performance.now() - visit.startedAt);
   const deadline = setTimeout(() => refuse(visit, timedOut(binding.server, binding.limits.timeout), parts), Math.max(1, left));
-  visit.response.once('close', () => {
+  const leave = () => {
     clearTimeout(deadline);
     endVisit(visit, null, null, parts);
-  });
+  };
+  visit.response.once('close', leave);
   deciding
-    .finally(() => clearTimeout(deadline))
+    .finally(() => {
+      clearTimeout(deadline);
+      // From here on a client that leaves has its question called off.
+      visit.response.off('close', leave);
+    })
     .then((prepared) => {
       if (!visit.over) answer(visit, question, binding, prepared, parts);
     })
@@ -94,9 +99,9 @@ function answer(visit: Visit, question: Question, binding: Binding, prepared: Pr
   response.once('close', () => {
     if (visit.over) return;
     // All of an answer of known length came: its client is served before its end is known, which is waited for to keep it.
-    const served = response.writableEnded;
-    if (!served) asking.abort();
-    endVisit(visit, served ? response.statusCode : null, null, parts);
+    if (!response.writableEnded) asking.abort();
+    // Not served: whose turn on its connection had not come.
+    endVisit(visit, response.writableFinished ? response.statusCode : null, null, parts);
   });
 }
 

@@ -155,6 +155,10 @@ describe('SQLite', () => {
     await expect(openDatabase({ ...home.settings, dataDir: '/dev/null/data' })).rejects.toThrow(
       '/dev/null/data cannot be created',
     );
+    // Not that it is missing.
+    await expect(openDatabase({ ...home.settings, dataDir: '/dev/null/data' }, { create: false })).rejects.toThrow(
+      'promgate.db cannot be opened (ENOTDIR',
+    );
     await home.remove();
   });
 });

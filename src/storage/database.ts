@@ -1,5 +1,5 @@
 /** Opening the database: SQLite in the data directory by default, PostgreSQL where a URL is given. */
-import { existsSync } from 'node:fs';
+import { accessSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Kysely, sql } from 'kysely';
 import type { Settings } from '../config/settings.ts';
@@ -50,7 +50,7 @@ type Opened = Omit<Database, 'migrated'>;
 async function sqliteIn(dataDir: string, create: boolean): Promise<Opened> {
   const file = join(dataDir, 'promgate.db');
   if (create) makeDataDir(dataDir);
-  else if (!existsSync(file)) {
+  else if (isMissing(file)) {
     throw new Error(`There is no database ${file}: set data_dir (--data-dir) or database_url to what the gateway uses.`);
   }
   const { openSqlite } = await import('./sqlite.ts');
@@ -73,6 +73,16 @@ async function sqliteIn(dataDir: string, create: boolean): Promise<Opened> {
     };
   } catch (error) {
     throw new Error(`The database ${file} cannot be opened (${reason(error)}).`);
+  }
+}
+
+/** One that may not be looked at is not missing: opening it says why it cannot be. */
+function isMissing(file: string): boolean {
+  try {
+    accessSync(file);
+    return false;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'ENOENT';
   }
 }
 

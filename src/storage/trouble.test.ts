@@ -23,6 +23,7 @@ it('a database that cannot be used is told from all else', async () => {
     await thrownBy(() => other.exec('begin immediate')),
     await thrownBy(() => client.connect()),
     Object.assign(new Error('terminating connection due to administrator command'), { code: '57P01' }),
+    Object.assign(new Error('query_wait_timeout'), { code: '08P01', severity: 'FATAL' }),
     new Error('timeout exceeded when trying to connect'),
   ]) {
     expect(databaseTrouble(thrown)).toMatchObject({ code: 'unavailable', cause: thrown, headers: { 'Retry-After': '5' } });
@@ -30,6 +31,7 @@ it('a database that cannot be used is told from all else', async () => {
   for (const thrown of [
     await thrownBy(() => other.exec('select nothing from nowhere')),
     Object.assign(new Error('duplicate key'), { code: '23505' }),
+    Object.assign(new Error('bind message has 1 parameter formats but 0 parameters'), { code: '08P01', severity: 'ERROR' }),
     new PromgateError('timeout', 'timeout expired'),
     new TypeError('x is not a function'),
     'ECONNREFUSED',

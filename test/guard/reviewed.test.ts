@@ -247,6 +247,22 @@ describe('a place among those that may run at once', () => {
     await expect.poll(async () => (await rig.send(query('up'))).status).toBe(200);
   });
 
+  it('is given back, and the server left alone, when a client leaves for whose query the guard had asked first', async () => {
+    const rig = await start(limited({ concurrency: 1 }));
+    const { script, open } = held(/\/query(?:\?|$)/);
+    rig.upstream.play(script);
+    const before = rig.upstream.requests.length;
+    const connection = await connectRaw(rig.promgate.url);
+    connection.send(rig.text(query('not_read_before')));
+    expect((await rig.upstream.request(before)).target).toContain('/format_query');
+    const asked = await rig.upstream.request(before + 1);
+    expect(asked.target).toMatch(/\/query(?:\?|$)/);
+    connection.reset();
+    await asked.gone;
+    open();
+    await expect.poll(async () => (await rig.send(query('up'))).status).toBe(200);
+  });
+
   it('is not taken by a POST whose body is still on its way', async () => {
     const rig = await start(limited({ concurrency: 1 }));
     const body = 'query=slow';
