@@ -179,7 +179,7 @@ describe('on the command line', { timeout: 120_000 }, () => {
     [['--server', 'main', '--of', 'acme'], 1, 'There is no server "main" of acme. Say which one it is of: instance, acme/shop.'],
     [['--server', 'man'], 1, 'There is no server "man".'],
     [['--environment', 'acme/shop:nothing'], 1, 'There is no environment acme/shop:nothing.'],
-    [['--environment', 'acme/shop'], 1, 'There is no environment acme/shop.'],
+    [['--environment', 'acme/shop'], 1, 'There is no environment acme/shop; write it as acme/shop:production.'],
     [['--project', 'acme'], 1, 'There is no project acme.'],
     [['--group', 'acme/shop'], 1, 'There is no group acme/shop.'],
     [['--project', 'acme/nothing'], 3, 'acme/nothing: No prometheus server found; see promgate resolve acme/nothing'],

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -33,6 +33,7 @@ let cwd: string;
 beforeAll(() => {
   cwd = mkdtempSync(join(tmpdir(), 'promgate-cli-'));
   mkdirSync(join(cwd, 'config/secrets'), { recursive: true });
+  mkdirSync(join(cwd, 'tmp'));
   writeFileSync(join(cwd, 'config/resources.yml'), resources);
   writeFileSync(join(cwd, 'config/secrets/password'), 'hunter2\n');
 });
@@ -40,7 +41,7 @@ afterAll(() => rmSync(cwd, { recursive: true }));
 
 /** Runs the program as a person would, all in one data directory. */
 function promgate(args: string[], input = ''): Promise<Run> {
-  const env = { PATH: process.env.PATH, PROMGATE_EXTERNAL_URL: 'https://ops.example/promgate' };
+  const env = { PATH: process.env.PATH, TMPDIR: join(cwd, 'tmp'), PROMGATE_EXTERNAL_URL: 'https://ops.example/promgate' };
   const child = spawn(program, args, { cwd, env, stdio: ['pipe', 'pipe', 'pipe'] });
   const run: Run = { code: null, stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -78,7 +79,8 @@ describe('promgate apply', () => {
       '',
     ]);
     expect(stderr).toContain('6 created, 0 changed, 0 left as they were, 0 removed (dry run: nothing was done)');
-    expect((await promgate(['resolve', 'acme/shop'])).code).toBe(1);
+    expect(existsSync(join(cwd, 'data'))).toBe(false);
+    expect(readdirSync(join(cwd, 'tmp'))).toEqual([]);
   });
 
   it('does it, and the second time says that nothing changed', async () => {
@@ -277,5 +279,13 @@ describe('where there is no database', () => {
       stderr: expect.stringMatching(/^promgate: There is no database \S*elsewhere\/promgate\.db: set data_dir \(--data-dir\)/),
     });
     expect(existsSync(join(cwd, 'elsewhere'))).toBe(false);
+  });
+
+  it('user create makes one, for the first administrator, and says where', async () => {
+    const args = ['user', 'create', '--username', 'ada', '--admin', '--data-dir', 'first'];
+    const made = await promgate(args);
+    expect(made.code).toBe(0);
+    expect(made.stderr).toMatch(/^There was no database: \S*first\/promgate\.db is a new one\.$/m);
+    expect((await promgate(args.with(3, 'bob'))).stderr).not.toContain('new one');
   });
 });

@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ApplyResult, Change } from '../directory/apply.ts';
 import { actorHere } from './actor.ts';
@@ -25,9 +28,11 @@ export const register: RegisterCommand = (program) => {
       const { applyResources } = await import('../directory/apply.ts');
       const { randomBytes } = await import('node:crypto');
       const { openKeyring } = await import('../storage/crypto.ts');
-      const { openDatabase } = await import('../storage/database.ts');
+      const { isDatabaseMissing, openDatabase } = await import('../storage/database.ts');
       const { hasKey } = await import('../storage/key-check.ts');
-      const database = await openDatabase(settings);
+      // A dry run where there is no database yet makes none that stays.
+      const scratch = options.dryRun === true && isDatabaseMissing(settings) ? await makeScratch() : null;
+      const database = await openDatabase(scratch === null ? settings : { ...settings, dataDir: scratch });
       try {
         const known = await hasKey(database);
         // A dry run makes no key file: nothing is kept of what it seals.
@@ -46,9 +51,14 @@ export const register: RegisterCommand = (program) => {
         await report(options.output, result);
       } finally {
         await database.close();
+        if (scratch !== null) await rm(scratch, { recursive: true });
       }
     });
 };
+
+function makeScratch(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'promgate-dry-run-'));
+}
 
 async function readInput(file: string): Promise<string> {
   if (file === '-') {

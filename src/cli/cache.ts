@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { PurgeSubject } from '../cache/purge.ts';
 import type { Settings } from '../config/settings.ts';
@@ -43,14 +42,14 @@ export const register: RegisterCommand = (program) => {
       const found = await find(options, settings);
       if (found === null) return;
       const { purge } = await import('../cache/purge.ts');
-      const { openDatabase } = await import('../storage/database.ts');
+      const { databasePlace, openDatabase } = await import('../storage/database.ts');
       const database = await openDatabase(settings, { create: false });
       try {
         await purge(database, found.subject, await actorHere(), found.endpoint);
       } finally {
         await database.close();
       }
-      const where = whereItIs(settings);
+      const where = databasePlace(settings);
       await print(options.output, { purged: found.data, database: where }, `Purged ${found.words}, in ${where}.`);
     });
 };
@@ -58,11 +57,6 @@ export const register: RegisterCommand = (program) => {
 function once(value: string, previous: string | undefined): string {
   if (previous === undefined) return value;
   throw new UsageError(`each option can be given once: ${JSON.stringify(previous)} and ${JSON.stringify(value)} are two`);
-}
-
-/** The database, for a person. */
-function whereItIs({ databaseUrl, dataDir }: Settings): string {
-  return databaseUrl === '' ? join(dataDir, 'promgate.db') : 'PostgreSQL';
 }
 
 /** `null`: no server answers there, or it must not, which is told. */
@@ -108,5 +102,6 @@ async function targetAt(directory: Directory, level: Target['level'], path: stri
   const { namedTarget } = await import('../directory/named.ts');
   const target = namedTarget(directory, path);
   if (target?.level === level) return target;
-  throw new Error(`There is no ${level} ${path}.`);
+  const hint = level === 'environment' && !path.includes(':') ? '; write it as acme/shop:production' : '';
+  throw new Error(`There is no ${level} ${path}${hint}.`);
 }

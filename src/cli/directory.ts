@@ -28,5 +28,9 @@ export async function targetNamed(directory: Directory, name: string): Promise<T
   const { namedTarget } = await import('../directory/named.ts');
   const target = namedTarget(directory, name);
   if (target !== null) return target;
-  throw new Error(name.includes(':') ? `There is no environment ${name}.` : `There is no project or group ${name}.`);
+  throw new Error(
+    name.includes(':')
+      ? `There is no environment ${name}.`
+      : `There is no project or group ${name}; an environment is written as acme/shop:production.`,
+  );
 }

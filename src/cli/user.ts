@@ -136,8 +136,9 @@ async function inDatabase<T>(
   { create = false } = {},
 ): Promise<T> {
   const settings = await settingsOf(command);
-  const { openDatabase } = await import('../storage/database.ts');
+  const { databasePlace, openDatabase } = await import('../storage/database.ts');
   const database = await openDatabase(settings, { create });
+  if (database.migrated.from === null) note(`There was no database: ${databasePlace(settings)} is a new one.`);
   try {
     return await database.write((trx) => work(trx, settings.externalUrl, Date.now()));
   } finally {

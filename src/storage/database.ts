@@ -47,8 +47,22 @@ export async function openDatabase(
 
 type Opened = Omit<Database, 'migrated'>;
 
+/** Where it is, for a person. */
+export function databasePlace({ databaseUrl, dataDir }: Pick<Settings, 'databaseUrl' | 'dataDir'>): string {
+  return databaseUrl === '' ? fileIn(dataDir) : 'PostgreSQL';
+}
+
+/** Whether there is no database yet where SQLite's would be. */
+export function isDatabaseMissing({ databaseUrl, dataDir }: Pick<Settings, 'databaseUrl' | 'dataDir'>): boolean {
+  return databaseUrl === '' && isMissing(fileIn(dataDir));
+}
+
+function fileIn(dataDir: string): string {
+  return join(dataDir, 'promgate.db');
+}
+
 async function sqliteIn(dataDir: string, create: boolean): Promise<Opened> {
-  const file = join(dataDir, 'promgate.db');
+  const file = fileIn(dataDir);
   if (create) makeDataDir(dataDir);
   else if (isMissing(file)) {
     throw new Error(`There is no database ${file}: set data_dir (--data-dir) or database_url to what the gateway uses.`);
