@@ -94,6 +94,7 @@ export async function useOneTimeLink<T>(
 export function linkIsGone(): PromgateError {
   return new PromgateError(
     'not_found',
-    'this link is not good any more: it works once, for a day. Ask an administrator for a new one; as long as there is none, Promgate prints one when it starts',
+    'this link is not good any more: it works once, for a day. Ask an administrator for a new one; ' +
+      'as long as there is none, Promgate prints one when it starts',
   );
 }

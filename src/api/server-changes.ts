@@ -21,7 +21,8 @@ export interface ChangedServer {
  * Throws `bad_data` for what does not go together, and where a stored secret would be used in a way that somebody else chose:
  * - A URL with another origin needs all credentials anew, whoever sets it.
  * - Who is no administrator needs them anew, too, for trusting another certificate, and for taking over what an administrator or a
- *   file set up: for changing where and how that connects, what confines it, or how much may be asked of it. From then on it is restricted.
+ *   file set up: for changing where and how that connects, what confines it, or how much may be asked of it. From then on it is
+ *   restricted.
  */
 export function changeServer(before: StoredServer, changes: ServerChanges, admin: boolean): ChangedServer {
   const server = merged(before, changes);
