@@ -1,5 +1,4 @@
 /** Asks for the same stretch of time after stretch through Promgate and of the server itself, and compares what comes. */
-
 import { expect } from 'vitest';
 import { type CacheRig, type CacheRigOptions, expectSame, type Seen, startCacheRig } from '../support/cache-rig.ts';
 import { fc } from '../support/fast-check.ts';
