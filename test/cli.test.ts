@@ -285,7 +285,7 @@ describe('where there is no database', () => {
     const args = ['user', 'create', '--username', 'ada', '--admin', '--data-dir', 'first'];
     const made = await promgate(args);
     expect(made.code).toBe(0);
-    expect(made.stderr).toMatch(/^There was no database: \S*first\/promgate\.db is a new one\.$/m);
-    expect((await promgate(args.with(3, 'bob'))).stderr).not.toContain('new one');
+    expect(made.stderr).toMatch(/^Began a new database: \S*first\/promgate\.db\.$/m);
+    expect((await promgate(args.with(3, 'bob'))).stderr).not.toContain('new database');
   });
 });

@@ -138,7 +138,7 @@ async function inDatabase<T>(
   const settings = await settingsOf(command);
   const { databasePlace, openDatabase } = await import('../storage/database.ts');
   const database = await openDatabase(settings, { create });
-  if (database.migrated.from === null) note(`There was no database: ${databasePlace(settings)} is a new one.`);
+  if (database.migrated.from === null) note(`Began a new database: ${databasePlace(settings)}.`);
   try {
     return await database.write((trx) => work(trx, settings.externalUrl, Date.now()));
   } finally {
